@@ -1,0 +1,219 @@
+#include "broker_world.h"
+#include "rd_producer.h"
+
+#include <format>
+#include <set>
+#include <stdexcept>
+
+#include <sluice/kafka/sender.h>
+#include <sluice/testing/eventually.h>
+#include <sluice/testing/fault_proxy.h>
+
+#include <gmock/gmock.h>
+
+/// What only a real broker can show.
+namespace sluice::kafka::contract {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::eventually;
+
+std::vector<std::string> numbered(int count) {
+  std::vector<std::string> texts;
+  for (int i = 0; i < count; ++i) texts.push_back(std::format("{}", i));
+  return texts;
+}
+
+TEST(RdProducer, IsRebuiltAfterAFatalErrorAndStoresAllItHadTakenInOrder) {
+  BrokerWorld world;
+  const std::string topic = world.make_topic(1);
+  const ProducerConfig limits{.linger = 200ms};
+  rd::RdProducer producer(world.config, limits, world.clock, world.random, world.logger,
+                          world.registry);
+  ASSERT_TRUE(producer.open());
+  const auto values = numbered(200);
+  const Header trace{kTraceHeader, "t"};
+  const auto append = [&](std::size_t i) {
+    const Record record{.topic = topic, .key = "k", .value = values[i], .headers = {&trace, 1}};
+    return producer.try_append(record, i);
+  };
+  for (std::size_t i = 0; i < 100; ++i) ASSERT_TRUE(append(i));
+  rd_kafka_test_fatal_error(&producer.native(), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                            "as the test wants");
+
+  std::vector<Completion> completions;
+  for (std::size_t i = 100; i < 200; ++i) {
+    ASSERT_TRUE(eventually([&] {
+      producer.poll(completions);
+      const auto taken = append(i);
+      EXPECT_TRUE(taken || taken.error().code() == ErrorCode::kUnavailable)
+          << taken.error().message();
+      return taken.has_value();
+    }));
+  }
+  ASSERT_TRUE(eventually([&] {
+    producer.poll(completions);
+    if (completions.size() < values.size()) producer.wait(20ms);
+    return completions.size() >= values.size();
+  }));
+  std::set<std::uint64_t> tokens;
+  for (const Completion& completion : completions) {
+    EXPECT_FALSE(completion.failure);
+    tokens.insert(completion.token);
+  }
+  EXPECT_EQ(tokens.size(), values.size());
+  EXPECT_EQ(world.log->count("kafka_producer_rebuild"), 1U);
+
+  // Twice is allowed after this error, a gap or another order is not.
+  std::vector<std::string> first_time;
+  std::set<std::string> stored;
+  for (const Seen& record : read_all(world, topic, values.size())) {
+    EXPECT_EQ(record.trace, "t");
+    if (stored.insert(*record.value).second) first_time.push_back(*record.value);
+  }
+  EXPECT_EQ(first_time, values);
+}
+
+TEST(RdProducer, FailsRecordsOfATopicThatDoesNotExist) {
+  BrokerWorld world;
+  const auto producer = world.producer({.linger = 1ms, .delivery_timeout = 2s});
+  ASSERT_TRUE(producer->try_append({.topic = "none", .value = "v"}, 7));
+  const auto completions = complete_all(*producer, 1);
+  EXPECT_EQ(completions.at(0).token, 7U);
+  EXPECT_TRUE(completions.at(0).failure);
+}
+
+TEST(RdProducer, LogsThatNoBrokerCanBeReachedAndFailsRecordsAtTheirTimeout) {
+  BrokerWorld world;
+  world.config.brokers = "127.0.0.1:1";
+  const auto producer = world.producer({.linger = 1ms, .delivery_timeout = 1s});
+  ASSERT_TRUE(producer->try_append({.topic = "t", .value = "v"}, 0));
+  const auto completions = complete_all(*producer, 1);
+  EXPECT_EQ(completions.at(0).failure, ErrorCode::kDeadlineExceeded);
+  EXPECT_FALSE(completions.at(0).may_be_stored);
+  EXPECT_GE(world.log->count("kafka_client"), 1U);
+}
+
+/// A broker behind a proxy that can be made to fail.
+class BrokerFaults : public ::testing::Test {
+ protected:
+  BrokerFaults() {
+    auto proxy =
+        testing::FaultProxy::start({.target = testing::require_env("SLUICE_TEST_KAFKA_BROKERS")});
+    if (!proxy) throw std::runtime_error(proxy.error().message());
+    proxy_ = *std::move(proxy);
+  }
+
+  std::unique_ptr<Producer> producer_through_proxy(const ProducerConfig& limits) {
+    Config config = world_.config;
+    config.connect_through = proxy_->address();
+    auto opened =
+        open_producer(config, limits, world_.clock, world_.random, world_.logger, world_.registry);
+    if (!opened) throw std::runtime_error(opened.error().message());
+    return *std::move(opened);
+  }
+
+  BrokerWorld world_;
+  std::unique_ptr<testing::FaultProxy> proxy_;
+};
+
+TEST_F(BrokerFaults, AStallAcknowledgesNothingHoldsNoMoreThanItsLimitAndLosesNothing) {
+  const std::string topic = world_.make_topic(1);
+  constexpr std::size_t kLimit = 500;
+  const auto producer = producer_through_proxy({.linger = 1ms, .max_in_flight_records = kLimit});
+  const auto values = numbered(2'000);
+  std::vector<Completion> completions;
+  std::size_t next = 0;
+  const auto append_all_possible = [&] {
+    while (next < values.size() &&
+           producer->try_append({.topic = topic, .key = "k", .value = values[next]}, next)) {
+      ++next;
+    }
+  };
+  // Flowing, so that connections, producer id and leader are known.
+  ASSERT_TRUE(producer->try_append({.topic = topic, .key = "k", .value = values[next]}, next));
+  ++next;
+  ASSERT_TRUE(producer->flush(30s));
+  producer->poll(completions);
+  ASSERT_EQ(completions.size(), 1U);
+
+  proxy_->freeze();
+  append_all_possible();
+  EXPECT_EQ(next, 1 + kLimit);
+  for (int i = 0; i < 20; ++i) {
+    producer->wait(20ms);
+    producer->poll(completions);
+    append_all_possible();
+  }
+  EXPECT_EQ(completions.size(), 1U);
+  EXPECT_EQ(next, 1 + kLimit);
+  EXPECT_EQ(producer->in_flight(), kLimit);
+
+  proxy_->thaw();
+  ASSERT_TRUE(eventually([&] {
+    append_all_possible();
+    producer->wait(20ms);
+    producer->poll(completions);
+    return completions.size() >= values.size();
+  }));
+  for (const Completion& completion : completions) EXPECT_FALSE(completion.failure);
+  std::vector<std::string> stored;
+  for (const Seen& record : read_all(world_, topic, values.size())) stored.push_back(*record.value);
+  EXPECT_EQ(stored, values);
+}
+
+TEST_F(BrokerFaults, LostAnswersAndBrokenConnectionsCauseNeitherLossNorRepeatsNorDisorder) {
+  const std::string topic = world_.make_topic(1);
+  const auto producer = producer_through_proxy({.linger = 1ms});
+  const auto values = numbered(600);
+  std::vector<Completion> completions;
+  std::size_t next = 0;
+  const auto append = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i, ++next) {
+      ASSERT_TRUE(producer->try_append({.topic = topic, .key = "k", .value = values[next]}, next));
+    }
+  };
+  append(1);
+  ASSERT_TRUE(producer->flush(30s));
+  for (int round = 0; round < 5; ++round) {
+    producer->poll(completions);
+    const std::size_t before = completions.size();
+    const std::uint64_t sent_before = proxy_->stats().bytes_up;
+    proxy_->set_faults(testing::Direction::kDown, {.dropped = true});
+    append(100);
+    // The broker gets the records and stores them, its answer is lost with the connection.
+    ASSERT_TRUE(eventually([&] { return proxy_->stats().bytes_up > sent_before; }));
+    producer->poll(completions);
+    EXPECT_EQ(completions.size(), before);
+    proxy_->heal();
+    proxy_->reset();
+    ASSERT_TRUE(producer->flush(30s));
+  }
+  append(values.size() - next);
+  ASSERT_TRUE(producer->flush(30s));
+  producer->poll(completions);
+  ASSERT_EQ(completions.size(), values.size());
+  for (const Completion& completion : completions) EXPECT_FALSE(completion.failure);
+  std::vector<std::string> stored;
+  for (const Seen& record : read_all(world_, topic, values.size())) stored.push_back(*record.value);
+  EXPECT_EQ(stored, values);
+}
+
+TEST_F(BrokerFaults, ARecordThatIsStoredButNeverAnsweredFailsSayingThatItMayBeStored) {
+  const std::string topic = world_.make_topic(1);
+  const auto producer = producer_through_proxy({.linger = 1ms, .delivery_timeout = 2s});
+  ASSERT_TRUE(producer->try_append({.topic = topic, .value = "0"}, 0));
+  ASSERT_TRUE(producer->flush(30s));
+  const std::uint64_t sent_before = proxy_->stats().bytes_up;
+  proxy_->set_faults(testing::Direction::kDown, {.dropped = true});
+  ASSERT_TRUE(producer->try_append({.topic = topic, .value = "1"}, 1));
+  ASSERT_TRUE(eventually([&] { return proxy_->stats().bytes_up > sent_before; }));
+  const auto completions = complete_all(*producer, 2);
+  EXPECT_EQ(completions.at(0).failure, std::nullopt);
+  EXPECT_EQ(completions.at(1).failure, ErrorCode::kDeadlineExceeded);
+  EXPECT_TRUE(completions.at(1).may_be_stored);
+  EXPECT_EQ(read_all(world_, topic, 2).size(), 2U);
+}
+
+}  // namespace
+}  // namespace sluice::kafka::contract
