@@ -1,0 +1,30 @@
+#pragma once
+
+#include <sluice/base/result.h>
+#include <sluice/redis/config.h>
+
+#include <memory>
+#include <string>
+
+struct ssl_ctx_st;
+struct ssl_st;
+
+namespace sluice::redis {
+
+/// Makes TLS sessions for connections to Redis. hiredis has such a helper, but it does not compare the
+/// server's name with its certificate; this does, which is why OpenSSL is used here directly.
+class TlsSessions {
+ public:
+  static Result<TlsSessions> open(const Config& config);
+
+  /// A session that will accept only a certificate for `host`; owned by whoever takes it.
+  Result<ssl_st*> start(const std::string& host) const;
+
+ private:
+  struct Free {
+    void operator()(ssl_ctx_st* context) const;
+  };
+  std::unique_ptr<ssl_ctx_st, Free> context_;
+};
+
+}  // namespace sluice::redis
