@@ -2,7 +2,7 @@
 #   Turns migrations/NNNN_name.sql of the calling folder into the library sluice_<service>_migrations,
 #   which is linked to the service's adapters. They include "migrations.h":
 #     namespace sluice::<service> { std::span<const postgres::Migration> migrations(); }
-#   Say it after sluice_service(). The files are numbered from 0001 without a gap; a file that has been
+#   sluice_service() says it for a service that has the folder. The files are numbered from 0001 without a gap; a file that has been
 #   released is never edited, since programs refuse a database that was made with another text.
 function(sluice_embed_migrations service)
   string(REPLACE "-" "_" id ${service})
