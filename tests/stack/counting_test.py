@@ -1,0 +1,50 @@
+"""How `make test` counts: whatever is not a passed case is a failed one, and nothing counts twice."""
+
+import unittest
+
+from run_tests import _program_verdict, _verdict
+
+
+def report(*cases: dict) -> dict:
+    return {"testsuites": [{"name": "Suite", "testsuite": [{"status": "RUN", "result": "COMPLETED"} | case for case in cases]}]}
+
+
+GOOD, BAD = {"name": "Good"}, {"name": "Bad", "failures": [{"failure": "no"}]}
+
+
+class ProgramOfGoogleTest(unittest.TestCase):
+    def test_counts_cases(self):
+        self.assertEqual(_program_verdict(report(GOOD, GOOD, BAD), False), (2, ["Suite.Bad"]))
+
+    def test_counts_a_skipped_case_as_failed(self):
+        self.assertEqual(_program_verdict(report(GOOD, {"name": "Shy", "result": "SKIPPED"}), True), (1, ["Suite.Shy"]))
+
+    def test_counts_a_crash_without_report_as_failed(self):
+        passed, failed = _program_verdict(None, False)
+        self.assertEqual((passed, len(failed)), (0, 1))
+
+    def test_counts_an_end_with_an_error_after_good_cases_as_failed(self):
+        passed, failed = _program_verdict(report(GOOD), False)
+        self.assertEqual((passed, len(failed)), (1, 1))
+
+    def test_counts_a_program_without_cases_as_failed(self):
+        self.assertEqual(_program_verdict(report(), True), (0, ["no case in it"]))
+
+
+class FolderOfTests(unittest.TestCase):
+    def test_counts_what_its_last_line_says_and_names_what_failed(self):
+        self.assertEqual(_verdict("FAILED one thing\n3 passed, 2 failed\n", 1), (3, ["one thing", "see above"]))
+
+    def test_counts_a_missing_last_line_as_failed(self):
+        for output in ("", "all good\n", "3 passed, 0 failed\nand more\n"):
+            self.assertEqual(len(_verdict(output, 0)[1]), 1, output)
+
+    def test_counts_a_bad_status_as_failed(self):
+        self.assertEqual(_verdict("3 passed, 0 failed\n", 1), (3, ["it ended with 1"]))
+
+    def test_believes_a_good_last_line_and_status(self):
+        self.assertEqual(_verdict("noise\n3 passed, 0 failed\n", 0), (3, []))
+
+
+if __name__ == "__main__":
+    unittest.main()
