@@ -1,0 +1,225 @@
+#include "adapters/import_queue.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <format>
+#include <optional>
+#include <utility>
+
+#include <sluice/base/encoding.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace sluice::registry {
+namespace {
+
+constexpr std::size_t kBlockSize = std::size_t{64} << 10;  // bytes read or hashed at a time
+
+std::unexpected<Error> spool_error(std::string_view what, int error) {
+  // A full disk passes; that it is this service's disk is nothing a sender can act on.
+  return fail(Error(ErrorCode::kUnavailable,
+                    std::format("{} the spool file: {}", what, std::strerror(error)))
+                  .with_reason("spool_failed"));
+}
+
+}  // namespace
+
+/// An upload in a file without a name, read back line by line once.
+class ImportQueue::Spool final : public LineSource {
+ public:
+  Spool(std::size_t max_line, const Vault& vault) : max_line_(max_line), vault_(vault) {}
+  ~Spool() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  Result<> open(const std::string& folder) {
+    std::string path = folder + "/sluice-import-XXXXXX";
+    fd_ = ::mkostemp(path.data(), O_CLOEXEC);
+    if (fd_ < 0) return spool_error("make", errno);
+    if (::unlink(path.c_str()) != 0) return spool_error("hide", errno);
+    return {};
+  }
+
+  Result<> append(std::string_view piece) {
+    hash(piece);
+    while (!piece.empty()) {
+      const ssize_t written = ::write(fd_, piece.data(), piece.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) return spool_error("write", errno);
+      piece.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return {};
+  }
+
+  /// Ends the writing; read() begins at the first line. The fingerprint is a chain of SHA-256 over
+  /// blocks of fixed size, so that it depends on the bytes alone and not on how they came in
+  /// pieces.
+  Result<std::string> finish() {
+    hash_state_ = vault_.digest(hash_state_ + block_);
+    if (::lseek(fd_, 0, SEEK_SET) != 0) return spool_error("rewind", errno);
+    return to_hex(hash_state_);
+  }
+
+  Result<> read(const Line& line) override {
+    bool has_begun = false;
+    while (true) {
+      SLUICE_TRY_ASSIGN(std::string_view rest, fill());
+      if (rest.empty()) break;
+      while (!rest.empty()) {
+        const std::size_t end = rest.find('\n');
+        const std::string_view part = rest.substr(0, end);
+        // One byte more than allowed is enough for the importer to see that it is too long.
+        line_ += part.substr(0, max_line_ + 1 - std::min(line_.size(), max_line_ + 1));
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+        has_begun = end == std::string_view::npos;
+        if (!has_begun) SLUICE_TRY(give(line));
+      }
+    }
+    return has_begun ? give(line) : Result<>{};
+  }
+
+ private:
+  void hash(std::string_view piece) {
+    while (!piece.empty()) {
+      const std::size_t count = std::min(piece.size(), kBlockSize - block_.size());
+      block_ += piece.substr(0, count);
+      piece.remove_prefix(count);
+      if (block_.size() == kBlockSize) {
+        hash_state_ = vault_.digest(hash_state_ + block_);
+        block_.clear();
+      }
+    }
+  }
+
+  Result<> give(const Line& line) {
+    if (line_.ends_with('\r')) line_.pop_back();
+    const auto done = line(line_, ++number_);
+    line_.clear();
+    return done;
+  }
+
+  /// The next bytes of the file; empty at its end.
+  Result<std::string_view> fill() {
+    ssize_t count = 0;
+    do {
+      count = ::read(fd_, bytes_.data(), bytes_.size());
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return spool_error("read", errno);
+    return std::string_view(bytes_.data(), static_cast<std::size_t>(count));
+  }
+
+  const std::size_t max_line_;
+  const Vault& vault_;
+  int fd_ = -1;
+  std::string block_;
+  std::string hash_state_;
+  std::array<char, kBlockSize> bytes_{};
+  std::string line_;
+  std::uint64_t number_ = 0;
+};
+
+/// One of the `max_pending` places, for as long as it lives.
+class ImportQueue::Slot {
+ public:
+  static std::optional<Slot> claim(ImportQueue& queue) {
+    std::size_t taken = queue.pending_.load();
+    do {
+      if (taken >= queue.options_.max_pending) return std::nullopt;
+    } while (!queue.pending_.compare_exchange_weak(taken, taken + 1));
+    queue.pending_gauge_.add(1);
+    return Slot(queue);
+  }
+  Slot(Slot&& other) noexcept : queue_(std::exchange(other.queue_, nullptr)) {}
+  Slot& operator=(Slot&&) = delete;
+  ~Slot() {
+    if (queue_ == nullptr) return;
+    queue_->pending_.fetch_sub(1);
+    queue_->pending_gauge_.add(-1);
+  }
+
+ private:
+  explicit Slot(ImportQueue& queue) : queue_(&queue) {}
+  ImportQueue* queue_;
+};
+
+struct ImportQueue::Job {
+  Slot slot;
+  Caller caller;
+  std::string operation_id;
+  ImportRequest request;
+  std::unique_ptr<Spool> spool;
+};
+
+ImportQueue::ImportQueue(Options options, Importer& importer, const Vault& vault, Logger log,
+                         Registry& registry)
+    : options_(std::move(options)),
+      importer_(importer),
+      vault_(vault),
+      log_(std::move(log)),
+      registry_(registry),
+      pending_gauge_(registry.gauge("sluice_registry_imports_pending",
+                                    "Imports being uploaded, waiting or at work.")),
+      jobs_(options_.max_pending) {
+  for (std::size_t i = 0; i < options_.workers; ++i) workers_.emplace_back([this] { work(); });
+}
+
+ImportQueue::~ImportQueue() { stop(); }
+
+Result<Operation> ImportQueue::take(const Caller& caller, ImportRequest request,
+                                    http::BodyReader& body) {
+  auto slot = Slot::claim(*this);
+  if (!slot) {
+    return fail(
+        Error(ErrorCode::kResourceExhausted, "too many imports are waiting: try again later")
+            .with_reason("too_many_imports"));
+  }
+  auto spool = std::make_unique<Spool>(options_.max_line_bytes, vault_);
+  SLUICE_TRY(spool->open(options_.spool_dir));
+  SLUICE_TRY(body.read([&](std::string_view piece) { return spool->append(piece); }));
+  SLUICE_TRY_ASSIGN(const std::string fingerprint, spool->finish());
+  request.request_hash =
+      std::format("{}-{}-{}", fingerprint, request.issue_tokens, request.is_dry_run);
+
+  SLUICE_TRY_ASSIGN(Store::Begun begun, importer_.begin(caller, request));
+  if (!begun.is_new) return std::move(begun.operation);
+  // There is room: every job has a slot, and there are no more slots than room.
+  if (!jobs_.try_push(std::make_unique<Job>(*std::move(slot), caller, begun.operation.id,
+                                            std::move(request), std::move(spool)))) {
+    return fail(ErrorCode::kUnavailable, "going down: send the upload again");
+  }
+  return std::move(begun.operation);
+}
+
+void ImportQueue::work() {
+  while (auto popped = jobs_.pop()) {
+    const std::unique_ptr<Job> job = *std::move(popped);
+    const auto ended = importer_.run(job->caller, job->operation_id, job->request, *job->spool,
+                                     [this] { return is_stopping_.load(); });
+    const bool is_success = ended && ended->state == Operation::State::kSucceeded;
+    registry_
+        .counter("sluice_registry_imports_total", "Imports that ended, by how.",
+                 {{"outcome", is_success ? "succeeded" : "failed"}})
+        .add();
+    if (!ended) {
+      log_.error("import_lost", ended.error(), {{"operation_id", job->operation_id}});
+    } else {
+      log_.info("import_ended", {{"operation_id", job->operation_id},
+                                 {"tenant", job->caller.tenant.value()},
+                                 {"succeeded", is_success}});
+    }
+  }
+}
+
+void ImportQueue::stop() {
+  is_stopping_ = true;
+  jobs_.close();
+  workers_.clear();
+}
+
+}  // namespace sluice::registry

@@ -1,0 +1,57 @@
+#pragma once
+
+#include "ports.h"
+
+#include <chrono>
+#include <string>
+
+#include <sluice/base/clock.h>
+#include <sluice/base/random.h>
+#include <sluice/base/result.h>
+#include <sluice/device/v1/device_registry.pb.h>
+
+namespace sluice::registry {
+
+/// The service that asks, as its certificate proves it.
+struct Asker {
+  std::string service{};      // empty on a plaintext loopback connection
+  std::string traceparent{};  // W3C
+};
+
+struct DoorConfig {
+  /// How long a front may use an answer without asking again.
+  std::chrono::seconds cache_ttl{3600};
+  /// The same for an operator's key. Short: nothing tells the other services of a key's revocation.
+  std::chrono::seconds operator_cache_ttl{30};
+};
+
+/// Decides who may come in: devices by their credentials, operators by their API keys.
+///
+/// A refusal is an answer and goes to the audit trail; an error means that it could not be found
+/// out (kUnavailable and the like). Nothing here tells a caller why beyond RefusalReason, and no
+/// answer depends on a secret's correct prefix. One indexed query a call. Thread-safe.
+class Door {
+ public:
+  Door(Store& store, const Vault& vault, AuditTrail& audit, const Clock& clock, Random& random,
+       DoorConfig config = {});
+
+  /// kInvalidArgument when no credential was sent, or one with missing parts.
+  Result<device::v1::AuthenticateResponse> authenticate(
+      const device::v1::AuthenticateRequest& request, const Asker& asker);
+  /// kInvalidArgument for ids that cannot be ids. An unknown device is a Refusal (unknown
+  /// credential).
+  Result<device::v1::LookupResponse> lookup(const device::v1::LookupRequest& request);
+
+  Result<device::v1::VerifyOperatorKeyResponse> verify_operator_key(
+      const device::v1::VerifyOperatorKeyRequest& request, const Asker& asker);
+
+ private:
+  Store& store_;
+  const Vault& vault_;
+  AuditTrail& audit_;
+  const Clock& clock_;
+  Random& random_;
+  const DoorConfig config_;
+};
+
+}  // namespace sluice::registry

@@ -1,0 +1,224 @@
+#include "core/door.h"
+
+#include "core/catalog.h"
+#include "testing/fake_store.h"
+#include "testing/fake_vault.h"
+#include "testing/requests.h"
+
+#include <sluice/base/encoding.h>
+#include <sluice/testing/sim_clock.h>
+#include <sluice/testing/sim_random.h>
+
+#include <gtest/gtest.h>
+
+namespace sluice::registry {
+namespace {
+
+namespace proto = ::sluice::device::v1;
+
+using testing::admin_of;
+
+class DoorTest : public ::testing::Test {
+ protected:
+  DoorTest() {
+    const auto made = store.run(Scope::all_tenants(), {}, [](Transaction& transaction) -> Result<> {
+      for (const char* tenant : {"platform", "blue", "red"})
+        SLUICE_TRY(transaction.ensure_tenant(tenant));
+      return {};
+    });
+    EXPECT_TRUE(made);
+  }
+
+  Written new_device(std::string tenant = "blue", Json more = Json::object()) {
+    more["device_class"] = "meter";
+    return *catalog.create(admin_of(tenant), ResourceKind::kDevice, more, {});
+  }
+  Written add(const std::string& device, const Json& credential, std::string tenant = "blue") {
+    auto added = catalog.add_credential(admin_of(tenant), device, credential, {});
+    EXPECT_TRUE(added) << added.error().message();
+    return *std::move(added);
+  }
+  proto::AuthenticateResponse ask(const proto::AuthenticateRequest& request) {
+    auto answer = door.authenticate(request, {.service = "mqtt-front"});
+    EXPECT_TRUE(answer) << answer.error().message();
+    return answer ? *answer : proto::AuthenticateResponse();
+  }
+  static proto::AuthenticateRequest with_token(const Written& written) {
+    proto::AuthenticateRequest request;
+    request.set_token(text_at(written.shown_once, "auth_token"));
+    return request;
+  }
+  static proto::AuthenticateRequest with_certificate(std::string common_name, char fingerprint,
+                                                     std::string tenant = "") {
+    proto::AuthenticateRequest request;
+    request.mutable_certificate()->set_common_name(std::move(common_name));
+    request.mutable_certificate()->set_fingerprint_sha256(std::string(32, fingerprint));
+    request.mutable_certificate()->set_tenant_hint(std::move(tenant));
+    return request;
+  }
+
+  sluice::testing::SimClock clock;
+  sluice::testing::SimRandom random{1};
+  testing::FakeStore store{clock};
+  testing::FakeVault vault;
+  testing::AuditList trail;
+  Catalog catalog{store, vault, clock, random};
+  Door door{store, vault, trail, clock, random};
+};
+
+TEST_F(DoorTest, RefusesATokenWithAWrongSecretAndAuditsIt) {
+  proto::AuthenticateRequest request = with_token(new_device());
+  request.mutable_token()->back() = '-';
+  request.set_address("192.0.2.7");
+  EXPECT_EQ(ask(request).refusal().reason(), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  ASSERT_EQ(trail.records.size(), 1U);
+  EXPECT_EQ(trail.records[0].reason(), "unknown_credential");
+  EXPECT_EQ(trail.records[0].actor().address(), "192.0.2.7");
+  EXPECT_EQ(trail.records[0].outcome(), common::v1::AUDIT_OUTCOME_REFUSED);
+  request.set_token("nonsense");
+  EXPECT_EQ(ask(request).refusal().reason(), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+}
+
+TEST_F(DoorTest, RefusesRevokedAndExpiredCredentials) {
+  const Written device = new_device("blue", {{"issue_token", false}});
+  const Written token = add(device.resource.id, {{"kind", "token"}});
+  ASSERT_TRUE(
+      catalog.revoke_credential(admin_of("blue"), device.resource.id, token.resource.id, {}));
+  EXPECT_EQ(ask(with_token(token)).refusal().reason(), proto::REFUSAL_REASON_CREDENTIAL_REVOKED);
+
+  const Written brief =
+      add(device.resource.id, {{"kind", "token"}, {"expires_at", "2026-01-01T01:00:00Z"}});
+  EXPECT_EQ(ask(with_token(brief)).identity().credential_expires_at_ms(), 1'767'229'200'000);
+  clock.advance(std::chrono::hours(2));
+  EXPECT_EQ(ask(with_token(brief)).refusal().reason(), proto::REFUSAL_REASON_CREDENTIAL_EXPIRED);
+}
+
+TEST_F(DoorTest, RefusesADeviceThatClaimsToBeAnother) {
+  const Written device = new_device("blue", {{"external_id", "serial-1"}});
+  proto::AuthenticateRequest request = with_token(device);
+  for (const std::string& own : {device.resource.id, std::string("serial-1")}) {
+    request.set_claimed_device(own);
+    EXPECT_TRUE(ask(request).has_identity()) << own;
+  }
+  request.set_claimed_device("serial-2");
+  EXPECT_EQ(ask(request).refusal().reason(), proto::REFUSAL_REASON_WRONG_DEVICE);
+}
+
+TEST_F(DoorTest, RefusesEveryDeviceOfASuspendedTenant) {
+  const Written device = new_device();
+  Caller platform = admin_of("platform");
+  ASSERT_TRUE(
+      catalog.update(platform, ResourceKind::kTenant, "blue", {{"status", "suspended"}}, {}));
+  EXPECT_EQ(ask(with_token(device)).refusal().reason(), proto::REFUSAL_REASON_TENANT_SUSPENDED);
+  proto::LookupRequest lookup;
+  lookup.set_tenant("blue");
+  lookup.set_device(device.resource.id);
+  EXPECT_EQ(door.lookup(lookup)->refusal().reason(), proto::REFUSAL_REASON_TENANT_SUSPENDED);
+}
+
+TEST_F(DoorTest, LetsACertificateInByFingerprintOrName) {
+  const Written device = new_device();
+  add(device.resource.id,
+      {{"kind", "certificate"}, {"fingerprint_sha256", to_hex(std::string(32, 'f'))}});
+  EXPECT_EQ(ask(with_certificate("anything", 'f')).identity().device(), device.resource.id);
+  EXPECT_FALSE(ask(with_certificate("anything", 'g')).has_identity());
+  add(device.resource.id, {{"kind", "certificate"}, {"common_name", "unit-7"}});
+  EXPECT_EQ(ask(with_certificate("unit-7", 'g')).identity().device(), device.resource.id);
+}
+
+TEST_F(DoorTest, NeedsTheTenantWhereTwoShareAName) {
+  const Written blue = new_device("blue");
+  const Written red = new_device("red");
+  add(blue.resource.id, {{"kind", "certificate"}, {"common_name", "unit-7"}}, "blue");
+  add(red.resource.id, {{"kind", "certificate"}, {"common_name", "unit-7"}}, "red");
+  EXPECT_EQ(ask(with_certificate("unit-7", 'x')).refusal().reason(),
+            proto::REFUSAL_REASON_AMBIGUOUS_TENANT);
+  EXPECT_EQ(ask(with_certificate("unit-7", 'x', "red")).identity().device(), red.resource.id);
+  EXPECT_EQ(ask(with_certificate("unit-7", 'x', "green")).refusal().reason(),
+            proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+}
+
+TEST_F(DoorTest, HandsOutThePskOfADeviceThatMayComeIn) {
+  const Written device = new_device();
+  const Written psk =
+      add(device.resource.id,
+          {{"kind", "psk"}, {"psk_identity", "unit"}, {"psk_key", to_hex(std::string(16, 'p'))}});
+  EXPECT_TRUE(psk.shown_once.empty());
+  proto::AuthenticateRequest request;
+  request.set_psk_identity("blue/unit");
+  EXPECT_EQ(ask(request).psk(), std::string(16, 'p'));
+  ASSERT_TRUE(catalog.set_device_status(admin_of("blue"), device.resource.id,
+                                        DeviceStatus::kInactive, "", {}));
+  const auto refused = ask(request);
+  EXPECT_EQ(refused.refusal().reason(), proto::REFUSAL_REASON_DEVICE_INACTIVE);
+  EXPECT_TRUE(refused.psk().empty());
+}
+
+TEST_F(DoorTest, BelievesAJwtOnlyWithItsSignature) {
+  const Written device = new_device();
+  add(device.resource.id,
+      {{"kind", "jwt"}, {"public_key", "-----BEGIN PUBLIC KEY-----" + std::string(64, 'k')}});
+  const std::string front = "e30." + to_base64url(Json{{"sub", device.resource.id}}.dump()) + ".";
+  proto::AuthenticateRequest request;
+  request.set_jwt(front + "signed");
+  EXPECT_EQ(ask(request).identity().device(), device.resource.id);
+  request.set_jwt(front + "forged");
+  EXPECT_EQ(ask(request).refusal().reason(), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  request.set_jwt("not.a.jwt");
+  EXPECT_EQ(ask(request).refusal().reason(), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+}
+
+TEST_F(DoorTest, NeedsACredential) {
+  const auto none = door.authenticate({}, {});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code(), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(DoorTest, TakesSchemaPolicyAndLimitsFromTheClass) {
+  const Caller admin = admin_of("blue");
+  ASSERT_TRUE(catalog.create(
+      admin, ResourceKind::kTopicPolicy,
+      {{"topic_policy_id", "p"},
+       {"rules", {{{"action", "publish"}, {"topic", "{tenant}/{device}/up"}, {"max_qos", 1}}}}},
+      {}));
+  ASSERT_TRUE(catalog.create(admin, ResourceKind::kDeviceClass,
+                             {{"device_class_id", "meter"},
+                              {"topic_policy_id", "p"},
+                              {"schema_id", "s"},
+                              {"max_qos", 1.0},
+                              {"limits", {{"messages_per_second", 5}}}},
+                             {}));
+  const Written device = new_device();
+  const proto::DeviceIdentity identity = ask(with_token(device)).identity();
+  EXPECT_EQ(identity.schema_id(), "s");
+  EXPECT_EQ(identity.topic_policy(), "p");
+  ASSERT_EQ(identity.rules_size(), 1);
+  EXPECT_EQ(identity.rules(0).topic(), "blue/" + device.resource.id + "/up");
+  EXPECT_EQ(identity.limits().messages_per_second(), 5U);
+  EXPECT_EQ(identity.limits().max_qos(), 1U);
+}
+
+TEST_F(DoorTest, KnowsOperatorsByTheirKeys) {
+  const auto key = catalog.create(admin_of("blue"), ResourceKind::kApiKey,
+                                  {{"name", "ci"}, {"role", "operator"}}, {});
+  proto::VerifyOperatorKeyRequest request;
+  request.set_key(text_at(key->shown_once, "key"));
+  const auto valid = door.verify_operator_key(request, {});
+  ASSERT_TRUE(valid);
+  EXPECT_TRUE(valid->is_valid());
+  EXPECT_EQ(valid->tenant(), "blue");
+  EXPECT_EQ(valid->role(), proto::OPERATOR_ROLE_OPERATOR);
+  EXPECT_EQ(valid->key_id(), key->resource.id);
+
+  proto::VerifyOperatorKeyRequest wrong = request;
+  wrong.mutable_key()->back() = '-';
+  EXPECT_FALSE(door.verify_operator_key(wrong, {})->is_valid());
+  ASSERT_TRUE(catalog.revoke_api_key(admin_of("blue"), key->resource.id, {}));
+  const auto revoked = door.verify_operator_key(request, {});
+  EXPECT_FALSE(revoked->is_valid());
+  EXPECT_TRUE(revoked->tenant().empty());
+  EXPECT_EQ(trail.records.back().reason(), "key_revoked");
+}
+
+}  // namespace
+}  // namespace sluice::registry

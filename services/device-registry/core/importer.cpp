@@ -1,0 +1,322 @@
+#include "core/importer.h"
+
+#include "core/new_device.h"
+#include "core/records.h"
+
+#include <array>
+#include <format>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include <sluice/base/check.h>
+#include <sluice/base/crash_point.h>
+#include <sluice/base/uuid.h>
+
+namespace sluice::registry {
+namespace {
+
+using enum ResourceKind;
+
+constexpr std::string_view kFaultyLines = "faulty_lines";
+constexpr std::string_view kShuttingDown = "shutting_down";
+
+/// What one run of an import is given; all of it outlives the run.
+struct RunContext {
+  Store& store;
+  Vault& vault;
+  const Clock& clock;
+  const Caller& caller;
+  const ImportRequest& request;
+  const ImportConfig& config;
+  std::string_view operation_id{};
+  const std::function<bool()>& is_stopping;
+};
+
+/// One import: takes lines, writes them batch by batch, and knows how it went.
+class ImportRun {
+ public:
+  ImportRun(const RunContext& context, Random& random)
+      : context_(context), uuids_(context.clock, random) {}
+
+  Result<> run(Transaction& transaction, LineSource& lines) {
+    const auto take_line = [&](std::string_view line, std::uint64_t number) -> Result<> {
+      if (line.find_first_not_of(" \t\r") == std::string_view::npos) return {};
+      SLUICE_TRY(take(line, number));
+      return batch_.size() >= context_.config.batch_lines ? write_batch(transaction) : Result<>();
+    };
+    SLUICE_TRY(lines.read(take_line));
+    SLUICE_TRY(write_batch(transaction));
+    if (outcome_.progress.faulty_lines > 0) {
+      return fail(
+          Error(ErrorCode::kInvalidArgument, "some lines are not valid, nothing was written")
+              .with_reason(std::string(kFaultyLines)));
+    }
+    const std::string target = std::format("operation/{}", context_.operation_id);
+    SLUICE_TRY(transaction.append_outbox(
+        std::array{audit_record(context_.caller, {.record_id = uuids_.next(),
+                                                  .at = context_.clock.wall(),
+                                                  .action = "device.import",
+                                                  .target = target,
+                                                  .changed_fields = {}})}));
+    outcome_.is_success = true;
+    if (!tokens_.empty() && !context_.request.is_dry_run) {
+      outcome_.sealed_result = context_.vault.seal(
+          tokens_, result_seal_context(context_.caller.tenant, context_.operation_id));
+    }
+    if (!context_.request.is_dry_run) {
+      SLUICE_TRY(transaction.finish_operation(context_.operation_id, outcome_));
+    }
+    SLUICE_CRASH_POINT("registry_import_before_commit");
+    return {};
+  }
+
+  OperationOutcome& outcome() { return outcome_; }
+
+ private:
+  struct Line {
+    std::uint64_t number = 0;
+    std::string external_id{};
+    PreparedDevice device{};
+  };
+
+  void add_fault(std::uint64_t line, FieldFault fault) {
+    if (line != last_faulty_line_) ++outcome_.progress.faulty_lines;
+    last_faulty_line_ = line;
+    if (outcome_.faults.size() < kMaxReportedFaults)
+      outcome_.faults.push_back({line, std::move(fault)});
+  }
+
+  Result<> take(std::string_view text, std::uint64_t number) {
+    if (++outcome_.progress.lines_read > context_.config.max_lines) {
+      return fail(
+          Error(ErrorCode::kInvalidArgument,
+                std::format("more than {} lines: split the upload", context_.config.max_lines))
+              .with_reason("too_many_lines"));
+    }
+    // Also for faulty lines: an upload of nothing else must be watched and stopped like any other.
+    if (outcome_.progress.lines_read % context_.config.batch_lines == 0)
+      SLUICE_TRY(tell_progress());
+    if (text.size() > context_.config.max_line_bytes) {
+      add_fault(number,
+                {"", std::format("is longer than {} bytes", context_.config.max_line_bytes)});
+      return {};
+    }
+    auto document = parse_json(text);
+    if (!document) {
+      add_fault(number, {"", document.error().message()});
+      return {};
+    }
+    Line line{.number = number};
+    const std::string id = uuids_.next().to_string();
+    std::vector<FieldFault> faults{};
+    line.device = prepare_device(*document, context_.caller.tenant, id,
+                                 context_.request.issue_tokens, context_.vault, faults);
+    if (faults.empty()) {
+      line.external_id = text_at(line.device.fields, "external_id");
+      if (line.external_id.empty()) {
+        faults.push_back(
+            {"/external_id",
+             "is required: it tells the device from others when it is uploaded again"});
+      } else if (const auto [seen, is_new] =
+                     lines_by_external_id_.emplace(line.external_id, number);
+                 !is_new) {
+        faults.push_back({"/external_id", std::format("is that of line {} too", seen->second)});
+      }
+    }
+    for (FieldFault& fault : faults) add_fault(number, std::move(fault));
+    // Once a line is faulty nothing will be kept, so the rest is only checked.
+    if (outcome_.progress.faulty_lines > 0) {
+      batch_.clear();
+      return {};
+    }
+    batch_.push_back(std::move(line));
+    return {};
+  }
+
+  Result<> tell_progress() {
+    if (context_.is_stopping && context_.is_stopping()) {
+      return fail(Error(ErrorCode::kUnavailable, "the registry is shutting down")
+                      .with_reason(std::string(kShuttingDown)));
+    }
+    return context_.store.report_progress(context_.caller.tenant, context_.operation_id,
+                                          outcome_.progress);
+  }
+
+  Result<> write_batch(Transaction& transaction) {
+    if (batch_.empty()) return {};
+    SLUICE_TRY(drop_existing(transaction));
+    SLUICE_TRY(check_fleets(transaction));
+    if (outcome_.progress.faulty_lines == 0 && !batch_.empty())
+      SLUICE_TRY(write_devices(transaction));
+    batch_.clear();
+    SLUICE_CRASH_POINT("registry_import_after_batch");
+    return {};
+  }
+
+  Result<> drop_existing(Transaction& transaction) {
+    std::vector<std::string> external_ids{};
+    external_ids.reserve(batch_.size());
+    for (const Line& line : batch_) external_ids.push_back(line.external_id);
+    SLUICE_TRY_ASSIGN(const std::vector<std::string> existing,
+                      transaction.existing_external_ids(external_ids));
+    outcome_.progress.devices_skipped += std::erase_if(batch_, [&](const Line& line) {
+      return std::ranges::binary_search(existing, line.external_id);
+    });
+    return {};
+  }
+
+  Result<> check_fleets(Transaction& transaction) {
+    for (const Line& line : batch_) {
+      const std::string fleet = text_at(line.device.fields, "fleet_id");
+      if (fleet.empty()) continue;
+      auto known = fleets_.find(fleet);
+      if (known == fleets_.end()) {
+        const auto found = transaction.find(kFleet, fleet, Transaction::Lock::kNone);
+        if (!found && found.error().code() != ErrorCode::kNotFound) return fail(found.error());
+        known = fleets_.emplace(fleet, found.has_value()).first;
+      }
+      if (!known->second) add_fault(line.number, {"/fleet_id", "there is no such fleet"});
+    }
+    return {};
+  }
+
+  Result<> write_devices(Transaction& transaction) {
+    const Occasion occasion{context_.clock.wall(), context_.caller.traceparent};
+    std::vector<OutboxRecord> records{};
+    records.reserve(batch_.size());
+    for (const Line& line : batch_) {
+      const std::string device_class = text_at(line.device.fields, "device_class");
+      if (!classes_.insert(device_class).second) continue;
+      SLUICE_TRY_ASSIGN(const std::optional<Resource> new_class,
+                        transaction.ensure_device_class(device_class));
+      if (new_class) records.push_back(state_record(*new_class, occasion).value());
+    }
+    SLUICE_TRY_ASSIGN(const std::vector<std::int64_t> revisions,
+                      transaction.reserve_revisions(batch_.size()));
+    SLUICE_CHECK(revisions.size() == batch_.size());
+    std::vector<NewDevice> devices{};
+    devices.reserve(batch_.size());
+    for (std::size_t i = 0; i < batch_.size(); ++i) {
+      Line& line = batch_[i];
+      Resource device{.kind = kDevice,
+                      .tenant = context_.caller.tenant,
+                      .id = text_at(line.device.fields, "device_id"),
+                      .revision = revisions[i],
+                      .fields = std::move(line.device.fields)};
+      std::vector<std::string> credential_ids;
+      NewDevice made{.id = device.id, .revision = device.revision};
+      if (line.device.token) {
+        PreparedCredential& token = *line.device.token;
+        credential_ids.push_back(text_at(token.fields, "credential_id"));
+        add_token(line, device.id, token.shown_once);
+        made.credential = std::move(token.fields);
+        made.secrets = std::move(token.secrets);
+      }
+      records.push_back(device_record(device, credential_ids, occasion));
+      made.fields = std::move(device.fields);
+      devices.push_back(std::move(made));
+    }
+    SLUICE_TRY(transaction.insert_devices(devices));
+    SLUICE_TRY(transaction.append_outbox(records));
+    outcome_.progress.devices_written += devices.size();
+    return {};
+  }
+
+  void add_token(const Line& line, const std::string& device_id, const Json& shown_once) {
+    if (!shown_once.contains("auth_token")) return;
+    tokens_ += Json{{"line", line.number},
+                    {"external_id", line.external_id},
+                    {"device_id", device_id},
+                    {"auth_token", shown_once["auth_token"]}}
+                   .dump();
+    tokens_ += '\n';
+  }
+
+  RunContext context_;
+  UuidGenerator uuids_;
+  OperationOutcome outcome_;
+  std::vector<Line> batch_;
+  // Bounded by ImportConfig::max_lines.
+  std::unordered_map<std::string, std::uint64_t> lines_by_external_id_;
+  std::unordered_map<std::string, bool> fleets_;
+  std::set<std::string> classes_;
+  std::string tokens_;  // NDJSON
+  std::uint64_t last_faulty_line_ = 0;
+};
+
+}  // namespace
+
+Importer::Importer(Store& store, Vault& vault, const Clock& clock, Random& random,
+                   ImportConfig config)
+    : store_(store), vault_(vault), clock_(clock), random_(random), config_(config) {}
+
+Result<Store::Begun> Importer::begin(const Caller& caller, const ImportRequest& request) {
+  SLUICE_TRY(check_access(caller, kDevice, Action::kCreate));
+  return store_.begin_operation(caller.tenant,
+                                {.id = UuidGenerator(clock_, random_).next().to_string(),
+                                 .kind = "device_import",
+                                 .idempotency_key = request.idempotency_key,
+                                 .request_hash = request.request_hash});
+}
+
+Result<Operation> Importer::run(const Caller& caller, std::string_view operation_id,
+                                const ImportRequest& request, LineSource& lines,
+                                const std::function<bool()>& is_stopping) {
+  SLUICE_TRY(check_access(caller, kDevice, Action::kCreate));
+  ImportRun run({.store = store_,
+                 .vault = vault_,
+                 .clock = clock_,
+                 .caller = caller,
+                 .request = request,
+                 .config = config_,
+                 .operation_id = operation_id,
+                 .is_stopping = is_stopping},
+                random_);
+  const auto done = store_.run(
+      Scope::of(caller.tenant),
+      {.mode = request.is_dry_run ? Mode::kDryRun : Mode::kOnce, .timeout = config_.timeout},
+      [&](Transaction& transaction) { return run.run(transaction, lines); });
+  OperationOutcome& outcome = run.outcome();
+  if (done && request.is_dry_run) {
+    // The transaction that would have ended it was undone.
+    outcome.reason = "dry_run";
+    SLUICE_TRY(store_.fail_operation(caller.tenant, operation_id, outcome));
+  } else if (!done) {
+    outcome.is_success = false;
+    outcome.sealed_result.clear();
+    outcome.progress.devices_written = 0;
+    outcome.reason = done.error().reason().empty() ? std::string(to_string(done.error().code()))
+                                                   : done.error().reason();
+    // What went wrong inside is for the log; what is wrong with the upload is for its sender.
+    if (outcome.faults.empty() && done.error().code() == ErrorCode::kInvalidArgument) {
+      outcome.faults.push_back({outcome.progress.lines_read, {"", done.error().message()}});
+    }
+    const auto ended = store_.fail_operation(caller.tenant, operation_id, outcome);
+    if (!ended) return fail(done.error());
+  }
+  return store_.find_operation(caller.tenant, operation_id);
+}
+
+Result<Operation> Operations::get(const Caller& caller, std::string_view operation_id) {
+  SLUICE_TRY(check_access(caller, kDevice, Action::kCreate));
+  const auto id = Uuid::parse(operation_id);
+  if (!id) return fail(ErrorCode::kNotFound, "no such operation");
+  return store_.find_operation(caller.tenant, id->to_string());
+}
+
+Result<std::string> Operations::take_result(const Caller& caller, std::string_view operation_id) {
+  SLUICE_TRY_ASSIGN(const Operation operation, get(caller, operation_id));
+  if (operation.state == Operation::State::kRunning) {
+    return fail(Error(ErrorCode::kFailedPrecondition, "the operation has not ended")
+                    .with_reason("operation_running"));
+  }
+  SLUICE_TRY_ASSIGN(const std::string sealed, store_.take_result(caller.tenant, operation.id));
+  return vault_.open(sealed, result_seal_context(caller.tenant, operation.id));
+}
+
+std::string result_seal_context(const TenantId& tenant, std::string_view operation_id) {
+  return std::format("device_registry/result/{}/{}", tenant.value(), operation_id);
+}
+
+}  // namespace sluice::registry

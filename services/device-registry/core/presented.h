@@ -1,0 +1,25 @@
+#pragma once
+
+#include "ports.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <sluice/base/result.h>
+#include <sluice/device/v1/device_registry.pb.h>
+
+namespace sluice::registry {
+
+/// What a device presented, in the form that finds candidates and proves them.
+struct Presented {
+  std::vector<std::string> lookup_keys{};  // empty: it cannot be anybody's
+  std::function<bool(const CredentialRecord&)> is_proof{};
+  bool wants_psk = false;
+};
+
+/// `request` and `vault` must outlive what is returned. kInvalidArgument when nothing was sent,
+/// or something with missing parts; what is merely nobody's credential has no lookup keys.
+Result<Presented> present(const device::v1::AuthenticateRequest& request, const Vault& vault);
+
+}  // namespace sluice::registry
