@@ -1,5 +1,4 @@
 #include "openssl.h"
-#include "strict_json.h"
 
 #include <algorithm>
 #include <format>
@@ -9,7 +8,9 @@
 #include <sluice/base/check.h>
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/jwk.h>
+#include <sluice/json/json.h>
 
+#include <nlohmann/json.hpp>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -22,6 +23,9 @@ struct PublicKey::Impl {
 };
 
 namespace {
+
+/// Real ones have three.
+constexpr std::size_t kMaxJsonLevels = 16;
 
 using Json = nlohmann::json;
 
@@ -207,7 +211,7 @@ Result<PublicKey> PublicKey::from_pem(std::string_view pem) {
 
 Result<PublicKey> PublicKey::from_jwk(std::string_view json) {
   if (json.size() > kMaxJwksSize) return refuse("JSON Web Key: too large");
-  const auto jwk = parse_strict_object(json);
+  const auto jwk = parse_json_object(json, kMaxJsonLevels);
   if (!jwk) return refuse("JSON Web Key: not a JSON object");
   auto key = key_of(*jwk);
   if (!key) return fail(std::move(key).error().context("JSON Web Key"));
@@ -245,7 +249,7 @@ JwkSet::JwkSet(std::vector<Entry> keys, std::size_t skipped)
 
 Result<JwkSet> JwkSet::parse(std::string_view json) {
   if (json.size() > kMaxJwksSize) return refuse("JSON Web Key Set: more than 256 KiB");
-  const auto set = parse_strict_object(json);
+  const auto set = parse_json_object(json, kMaxJsonLevels);
   if (!set) return refuse("JSON Web Key Set: not a JSON object");
   const auto members = set->find("keys");
   if (members == set->end() || !members->is_array()) {

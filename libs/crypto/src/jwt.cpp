@@ -1,14 +1,18 @@
-#include "strict_json.h"
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/jwt.h>
+#include <sluice/json/json.h>
+
+#include <nlohmann/json.hpp>
 
 namespace sluice::crypto {
 namespace {
+
+/// Real ones have three.
+constexpr std::size_t kMaxJsonLevels = 16;
 
 using Json = nlohmann::json;
 using std::chrono::milliseconds;
@@ -34,7 +38,9 @@ struct Parts {
 
 std::optional<Json> decode_object(std::string_view base64url) {
   const auto text = from_base64url(base64url);
-  return text ? parse_strict_object(*text) : std::nullopt;
+  if (!text) return std::nullopt;
+  auto object = parse_json_object(*text, kMaxJsonLevels);
+  return object ? std::optional(*std::move(object)) : std::nullopt;
 }
 
 Result<Parts> split(std::string_view token) {
