@@ -3,6 +3,7 @@
 # Variables:  KAFKA_BROKERS=3   three brokers, min.insync.replicas 2 (run)
 #             ONCE=1            stop again when everything was up and fed (run)
 #             TESTS=REGEX       only the test programs and tests/ folders whose name matches (test, itest)
+#             UPDATE=1          write the charts' generated and golden files anew (charts)
 #             PRESET=asan       another preset of CMakePresets.json: asan, tsan (test, itest)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -65,7 +66,7 @@ images: ## Build the image of every service (needs a Docker engine)
 
 charts: ## Lint, render and check the charts against their golden files
 	@if [ ! -x tests/charts/run ]; then echo 'sluice: there are no tests of charts yet (tests/charts)'; exit; fi; \
-	  $(if $(SERVICES),$(call build,--target $(SERVICES));) exec $(ENTER) env SLUICE_BIN_DIR="$$PWD/$(BUILD)/bin" tests/charts/run
+	  $(if $(SERVICES),$(call build,--target $(SERVICES));) exec $(ENTER) env SLUICE_BIN_DIR="$$PWD/$(BUILD)/bin" tests/charts/run $(if $(UPDATE),--update)
 
 sbom: ## Write what each service links, as SPDX, to build/sbom/
 	@$(if $(SERVICES),$(call build,--target $(SERVICES)))

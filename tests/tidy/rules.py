@@ -254,7 +254,7 @@ def no_sleeps(tree: Tree) -> Iterator[str]:
 @rule("a test that asserts nothing is none",
       {"libs/x/src/a_test.cpp": "TEST(A, Works) {\n  run();\n}\n"}, "A.Works asserts nothing")
 def tests_assert(tree: Tree) -> Iterator[str]:
-    asserting = re.compile(r"\b(EXPECT|ASSERT)_|\bstatic_assert\(|\bFAIL\(|\bADD_FAILURE|[Cc]heck\w*[(<]|\b(expect|require|verify)\w*[(<]")
+    asserting = re.compile(r"\b(EXPECT|ASSERT)_|\bstatic_assert\(|\bFAIL\(|\bADD_FAILURE|\brefuses\(|[Cc]heck\w*[(<]|\b(expect|require|verify)\w*[(<]")
     for file in tree.code:
         if not file.path.endswith("_test.cpp"):
             continue
