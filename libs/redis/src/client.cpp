@@ -8,11 +8,14 @@
 #include <sluice/base/bounded_queue.h>
 #include <sluice/base/check.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <format>
 #include <future>
 #include <map>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -25,7 +28,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How often deadlines, reconnections and repeats are looked at while anything is under way. The only
+// How often deadlines, reconnections and held commands are looked at while anything is under way. The only
 // cost is a wake-up; commands themselves never wait for it.
 constexpr milliseconds kTick{10};
 // A slot that moves takes two redirections (ASK, then MOVED); more mean that the nodes disagree.
@@ -57,7 +60,7 @@ struct Metrics {
   Histogram seconds;
 };
 
-/// Error texts that mean "not now" rather than "no".
+/// Error texts that mean "not now" rather than "no": the command was not done.
 bool is_passing(std::string_view text) {
   return text.starts_with("TRYAGAIN") || text.starts_with("CLUSTERDOWN") ||
          text.starts_with("LOADING") || text.starts_with("MASTERDOWN");
@@ -127,6 +130,10 @@ class Client::Impl final : public Connection::Owner {
   }
 
   void on_answer(Connection& from, std::unique_ptr<Pending> pending, Result<Reply> answer) override {
+    if (!pending->done) {  // too late: the caller was told so
+      pending_count_.fetch_sub(1);
+      return;
+    }
     if (!answer) {
       const bool was_sent = answer.error().reason() == "outcome_unknown";
       (was_sent ? metrics_.unknown : metrics_.unsent).add();
@@ -139,13 +146,17 @@ class Client::Impl final : public Connection::Owner {
       return;
     }
     if (is_cluster() && follow(*answer, from.node(), pending)) return;
-    if (is_passing(answer->text()) && clock_.mono() + kTick < pending->deadline) {
-      repeat_later_.push_back(std::move(pending));
-      request_slots();
-      return;
-    }
+    // Not repeated: later commands on the same key may be on their way already, and would be done first.
+    if (is_passing(answer->text())) request_slots();
     metrics_.refused.add();
     finish(std::move(pending), fail(refusal(answer->text())));
+  }
+
+  void on_late(Pending& pending, const Error& why) override {
+    // It stays among the pending ones, since its answer is still to come: so that a node that is slower
+    // than its callers cannot pile up without bound what nobody waits for.
+    metrics_.unknown.add();
+    answer(pending, fail(why));
   }
 
   void on_down(Connection& connection, const Error& why) override {
@@ -158,7 +169,14 @@ class Client::Impl final : public Connection::Owner {
     }
     if (is_cluster()) {
       // Another node may have taken over; what was never sent is routed by the new map.
-      for (auto& pending : connection.take_waiting()) repeat_later_.push_back(std::move(pending));
+      for (auto& pending : connection.take_waiting()) {
+        if (pending->sequence != 0) {
+          hold(std::move(pending));
+        } else {
+          metrics_.unsent.add();
+          finish(std::move(pending), fail(why));  // another node is asked for the slots
+        }
+      }
       request_slots();
     }
   }
@@ -175,7 +193,7 @@ class Client::Impl final : public Connection::Owner {
     std::array<epoll_event, 64> events{};
     if (is_cluster()) request_slots();
     while (!stopping_.load()) {
-      const bool is_busy = pending_count_.load() > 0 || !repeat_later_.empty() || slots_wanted_;
+      const bool is_busy = pending_count_.load() > 0 || slots_wanted_ || is_pruning_due_;
       const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()),
                                    is_busy ? static_cast<int>(kTick.count()) : -1);
       for (int i = 0; i < count; ++i) {
@@ -188,7 +206,10 @@ class Client::Impl final : public Connection::Owner {
         }
       }
       is_woken_.store(false);
-      for (auto& pending : incoming_.drain()) route(std::move(pending));
+      for (auto& pending : incoming_.drain()) {
+        pending->sequence = ++last_sequence_;
+        admit(std::move(pending));
+      }
       tick();
       metrics_.pending.set(static_cast<double>(pending_count_.load()));
     }
@@ -199,17 +220,36 @@ class Client::Impl final : public Connection::Owner {
     const MonoTime now = clock_.mono();
     if (now - last_tick_ < kTick) return;
     last_tick_ = now;
-    for (auto& pending : std::exchange(repeat_later_, {})) {
+    held_slots_.clear();
+    for (auto& [sequence, pending] : std::exchange(held_, {})) {
       if (pending->deadline <= now) {
         metrics_.unsent.add();
         finish(std::move(pending), fail(ErrorCode::kDeadlineExceeded,
                                         "no node served the command before the deadline"));
       } else {
-        route(std::move(pending));
+        admit(std::move(pending));
       }
     }
     for (auto& [address, connection] : connections_) connection->tick(now);
+    if (is_pruning_due_) prune_connections();
     if (slots_wanted_ && !slots_asked_ && slots_retry_at_ <= now) ask_for_slots();
+  }
+
+  /// Keeps a command until the next tick, and so what is handed in later for the same slot: no
+  /// command may pass an earlier one on the same key.
+  void hold(std::unique_ptr<Pending> pending) {
+    held_slots_.insert(pending->command.slot());
+    const std::uint64_t sequence = pending->sequence;
+    held_.emplace(sequence, std::move(pending));
+  }
+
+  void admit(std::unique_ptr<Pending> pending) {
+    const std::int32_t slot = pending->command.slot();
+    if (slot >= 0 && held_slots_.contains(slot)) {
+      hold(std::move(pending));
+    } else {
+      route(std::move(pending));
+    }
   }
 
   void route(std::unique_ptr<Pending> pending) {
@@ -220,9 +260,9 @@ class Client::Impl final : public Connection::Owner {
     const std::int32_t slot = pending->command.slot();
     const Node* node = slots_.empty() ? nullptr
                        : slot >= 0    ? slots_.node_of(static_cast<std::uint16_t>(slot))
-                                      : &slots_.nodes().front();
+                                      : &slots_.nodes()[any_turn_++ % slots_.nodes().size()];
     if (node == nullptr) {
-      repeat_later_.push_back(std::move(pending));
+      hold(std::move(pending));
       request_slots();
       return;
     }
@@ -272,6 +312,11 @@ class Client::Impl final : public Connection::Owner {
       if (!map) return;
       slots_ = *std::move(map);
       slots_wanted_ = false;
+      // What waits for a node goes where the new map says, before anything that comes later.
+      for (auto& [address, connection] : connections_) {
+        for (auto& pending : connection->take_waiting()) hold(std::move(pending));
+      }
+      is_pruning_due_ = true;  // not here: this may run inside one of the connections
     };
     // A node that hangs may cost only a part of the time that commands have.
     connection_to(asked).send(std::make_unique<Pending>(
@@ -279,12 +324,31 @@ class Client::Impl final : public Connection::Owner {
                 now + config_.command_timeout / 4}));
   }
 
+  /// Closes connections to nodes that have left the Cluster, once nothing is under way on them.
+  void prune_connections() {
+    is_pruning_due_ = false;
+    const auto is_known = [&](const Node& node) {
+      return std::ranges::contains(slots_.nodes(), node) ||
+             std::ranges::contains(target_.nodes, node);
+    };
+    std::erase_if(connections_, [&](const auto& entry) {
+      const Connection& connection = *entry.second;
+      if (is_known(connection.node())) return false;
+      is_pruning_due_ = is_pruning_due_ || !connection.is_idle();
+      return connection.is_idle();
+    });
+  }
+
   void finish(std::unique_ptr<Pending> pending, Result<Reply> result) {
     pending_count_.fetch_sub(1);
+    answer(*pending, std::move(result));
+  }
+
+  void answer(Pending& pending, Result<Reply> result) {
     if (result) is_outage_logged_ = false;
-    const std::chrono::duration<double> took = clock_.mono() - pending->started;
+    const std::chrono::duration<double> took = clock_.mono() - pending.started;
     metrics_.seconds.observe(took.count());
-    pending->done(std::move(result));
+    std::exchange(pending.done, nullptr)(std::move(result));
   }
 
   void shut_down() {
@@ -292,7 +356,7 @@ class Client::Impl final : public Connection::Owner {
       finish(std::move(pending), fail(ErrorCode::kCancelled, "the client is closing"));
     };
     for (auto& pending : incoming_.drain()) cancel(std::move(pending));
-    for (auto& pending : std::exchange(repeat_later_, {})) cancel(std::move(pending));
+    for (auto& [sequence, pending] : std::exchange(held_, {})) cancel(std::move(pending));
     for (auto& [address, connection] : connections_) {
       for (auto& pending : connection->take_waiting()) cancel(std::move(pending));
     }
@@ -314,8 +378,12 @@ class Client::Impl final : public Connection::Owner {
   const int epoll_fd_;
   const int wake_fd_;
   std::map<std::string, std::unique_ptr<Connection>> connections_;
-  std::vector<std::unique_ptr<Pending>> repeat_later_;
+  std::map<std::uint64_t, std::unique_ptr<Pending>> held_;  // by order of handing in
+  std::set<std::int32_t> held_slots_;                       // of the commands in held_
+  std::uint64_t last_sequence_ = 0;
   SlotMap slots_;
+  std::size_t any_turn_ = 0;  // of the nodes, for commands that any node can do
+  bool is_pruning_due_ = false;
   bool slots_wanted_ = false;
   bool slots_asked_ = false;
   std::size_t slots_turn_ = 0;

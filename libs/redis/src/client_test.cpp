@@ -1,5 +1,8 @@
+#include "fake_redis.h"
+
 #include <sluice/redis/client.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <format>
@@ -357,7 +360,9 @@ TEST(Client, SpeaksTlsOnlyWithTheServerItMeant) {
   config.url = "rediss://" + redis.address();
   config.tls_ca_file = folder.write("stranger.crt", stranger.cert_pem()).string();
   Fixture wrong_ca(config);
-  EXPECT_FALSE(wrong_ca.client->ping());
+  const auto refused = wrong_ca.client->ping();
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().reason(), "outcome_unknown");  // nothing was sent to a stranger
 }
 
 TEST(Client, EndsEveryCommandWhenItIsClosed) {
@@ -376,6 +381,139 @@ TEST(Client, EndsEveryCommandWhenItIsClosed) {
   }
   fixture.reset();
   EXPECT_EQ(ended, 100);
+}
+
+TEST(Client, DoesNotRepeatARefusedCommandAfterLaterOnes) {
+  std::atomic<int> writes = 0;
+  FakeRedis redis([&](const FakeRedis::Words& words) -> std::string {
+    if (words.front() == "SET" && ++writes == 1) return "-LOADING Redis is loading\r\n";
+    return "+OK\r\n";
+  });
+  Fixture fixture(config_for(redis.url()));
+  const auto replies = fixture.client->call_all(
+      {Command::on_key("k", {"SET", "k", "old"}), Command::on_key("k", {"SET", "k", "new"})});
+  ASSERT_FALSE(replies[0]);
+  EXPECT_EQ(replies[0].error().code(), ErrorCode::kUnavailable);
+  EXPECT_EQ(replies[0].error().reason(), "LOADING");
+  EXPECT_TRUE(replies[1]);
+  EXPECT_EQ(redis.received("SET"), (std::vector<std::string>{"old", "new"}));
+}
+
+TEST(Client, WaitsForAServerThatIsStillLoadingAndKeepsTheOrder) {
+  std::atomic<int> greetings = 0;
+  FakeRedis redis([&](const FakeRedis::Words& words) -> std::string {
+    if (words.front() == "PING" && ++greetings < 3) return "-LOADING Redis is loading\r\n";
+    return "+OK\r\n";
+  });
+  Fixture fixture(config_for(redis.url()));
+  for (const auto& reply :
+       fixture.client->call_all({Command::on_key("k", {"SET", "k", "1"}),
+                                 Command::on_key("k", {"SET", "k", "2"}),
+                                 Command::on_key("k", {"SET", "k", "3"})})) {
+    EXPECT_TRUE(reply);
+  }
+  EXPECT_EQ(redis.received("SET"), (std::vector<std::string>{"1", "2", "3"}));
+  EXPECT_EQ(redis.connections(), 3);
+}
+
+TEST(Client, KeepsTheConnectionToAServerThatIsOnlySlow) {
+  constexpr int kCommands = 40;
+  FakeRedis redis([](const FakeRedis::Words& words) -> std::string {
+    if (words.front() != "ECHO") return "+OK\r\n";
+    std::this_thread::sleep_for(50ms);  // the slowness, far shorter than the timeout
+    return std::format("+{}\r\n", words[1]);
+  });
+  Config config = config_for(redis.url());
+  config.command_timeout = 1s;
+  config.max_pending = 2 * kCommands;
+  Fixture fixture(config);
+  ASSERT_TRUE(fixture.client->ping());
+  std::vector<Command> commands;
+  for (int i = 0; i < kCommands; ++i) {
+    commands.push_back(Command::anywhere({"ECHO", std::to_string(i)}));
+  }
+  const auto replies = fixture.client->call_all(std::move(commands));
+  ASSERT_TRUE(replies.front()) << replies.front().error().message();
+  EXPECT_EQ(replies.front()->text(), "0");
+  ASSERT_FALSE(replies.back());
+  EXPECT_EQ(replies.back().error().code(), ErrorCode::kDeadlineExceeded);
+  EXPECT_EQ(replies.back().error().reason(), "outcome_unknown");
+  // The answers that come late are nobody else's.
+  ASSERT_TRUE(eventually([&] {
+    const auto reply = fixture.client->call(Command::anywhere({"ECHO", "last"}));
+    return reply && reply->text() == "last";
+  }));
+  EXPECT_EQ(redis.connections(), 1);
+  EXPECT_TRUE(eventually([&] {
+    (void)fixture.client->ping();  // the gauge is set by a thread that sleeps when there is no work
+    return fixture.registry.scrape().contains("sluice_redis_pending 0\n");
+  }));
+}
+
+TEST(Client, SendsNothingBeforeTheServerItselfHasAnswered) {
+  auto proxy = testing::FaultProxy::start({.target = std::format("127.0.0.1:{}", free_port())});
+  ASSERT_TRUE(proxy);
+  Config config = config_for("redis://" + (*proxy)->address());
+  config.command_timeout = 1s;
+  Fixture fixture(config);
+  const auto reply = fixture.client->ping();  // the proxy accepts, and has nobody to pass it on to
+  ASSERT_FALSE(reply);
+  EXPECT_NE(reply.error().reason(), "outcome_unknown");
+  // With full jitter from 20 ms on about eight; without any growth a hundred.
+  EXPECT_LT((*proxy)->stats().refused, 40U);
+}
+
+TEST(Cluster, KeepsTheOrderOfAKeyWhileItsNodeCannotBeReached) {
+  std::atomic<std::uint16_t> owner = free_port();  // where nobody listens
+  FakeRedis redis([&](const FakeRedis::Words& words) -> std::string {
+    return words.front() == "CLUSTER" ? FakeRedis::all_slots_at(owner) : "+OK\r\n";
+  });
+  Fixture fixture(config_for(redis.url(), "cluster"));
+  constexpr int kWrites = 2000;
+  std::vector<std::string> sent;
+  std::latch answered(kWrites);
+  for (int i = 0; i < kWrites; ++i) {
+    sent.push_back(std::format("{:04}", i));
+    fixture.client->send(Command::on_key("k", {"SET", "k", sent.back()}), [&](Result<Reply> reply) {
+      EXPECT_TRUE(reply) << reply.error().message();
+      answered.count_down();
+    });
+    // In pieces, so that some come while others wait for the next attempt.
+    if (i % 100 == 0) std::this_thread::sleep_for(3ms);
+    if (i == kWrites / 2) owner = redis.port();
+  }
+  answered.wait();
+  EXPECT_EQ(redis.received("SET"), sent);
+}
+
+TEST(Cluster, ForgetsNodesThatHaveLeft) {
+  FakeRedis stayer([](const FakeRedis::Words&) -> std::string { return "+OK\r\n"; });
+  FakeRedis leaver([&](const FakeRedis::Words& words) -> std::string {
+    if (words.front() != "GET") return "+OK\r\n";
+    return std::format("-MOVED {} 127.0.0.1:{}\r\n", slot_of("k"), stayer.port());
+  });
+  std::atomic<std::uint16_t> owner = leaver.port();
+  FakeRedis seed([&](const FakeRedis::Words& words) -> std::string {
+    return words.front() == "CLUSTER" ? FakeRedis::all_slots_at(owner) : "+OK\r\n";
+  });
+  Fixture fixture(config_for(seed.url(), "cluster"));
+  ASSERT_TRUE(set(*fixture.client, "k", "v"));
+  EXPECT_EQ(leaver.open_connections(), 1);
+  owner = stayer.port();
+  ASSERT_TRUE(get(*fixture.client, "k"));  // moved, so that the map is asked for again
+  EXPECT_TRUE(eventually([&] { return leaver.open_connections() == 0; }));
+  EXPECT_TRUE(get(*fixture.client, "k"));
+}
+
+TEST(Cluster, SpreadsCommandsWithoutAKeyOverTheNodes) {
+  Fixture fixture(cluster_config());
+  std::set<std::string> ids;
+  for (int i = 0; i < 12; ++i) {
+    const auto reply = fixture.client->call(Command::anywhere({"CLUSTER", "MYID"}));
+    ASSERT_TRUE(reply) << reply.error().message();
+    ids.insert(reply->text());
+  }
+  EXPECT_GT(ids.size(), 1U);
 }
 
 TEST(Cluster, ReachesKeysOnAllNodes) {

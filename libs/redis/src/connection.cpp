@@ -2,6 +2,7 @@
 
 #include <sluice/base/check.h>
 
+#include <algorithm>
 #include <format>
 #include <sys/epoll.h>
 #include <utility>
@@ -20,6 +21,7 @@ using std::chrono::milliseconds;
 constexpr Backoff::Policy kReconnect{.base = milliseconds(20), .cap = milliseconds(1000)};
 
 constexpr std::string_view kAsking = "*1\r\n$6\r\nASKING\r\n";
+constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
 
 Reply to_reply(const redisReply& raw) {
   switch (raw.type) {
@@ -76,11 +78,15 @@ struct Connection::Hooks {
     if (raw == nullptr) return;  // the connection went; the disconnect hook tells the rest
     connection.on_authenticated(to_reply(*static_cast<redisReply*>(raw)));
   }
+  static void greeted(redisAsyncContext* context, void* raw, void* /*data*/) {
+    if (raw == nullptr) return;  // as above
+    self(context->data).on_greeted(to_reply(*static_cast<redisReply*>(raw)));
+  }
   static void ignored(redisAsyncContext* /*context*/, void* /*raw*/, void* /*data*/) {}
   static void answered(redisAsyncContext* context, void* raw, void* data) {
     Connection& connection = self(context->data);
-    std::unique_ptr<Pending> pending(static_cast<Pending*>(data));
-    SLUICE_CHECK(!connection.in_flight_.empty() && connection.in_flight_.front() == pending.get());
+    SLUICE_CHECK(!connection.in_flight_.empty() && connection.in_flight_.front().get() == data);
+    auto pending = std::move(connection.in_flight_.front());
     connection.in_flight_.pop_front();
     if (raw == nullptr) {
       // Set first, so that whatever the owner sends now waits for the next connection.
@@ -115,7 +121,7 @@ void Connection::send(std::unique_ptr<Pending> pending) {
     write(std::move(pending));
   } else {
     waiting_.push_back(std::move(pending));
-    if (state_ == State::kDown) tick(options_.clock.mono());
+    connect_if_due(options_.clock.mono());
   }
 }
 
@@ -125,6 +131,7 @@ std::deque<std::unique_ptr<Pending>> Connection::take_waiting() {
 
 void Connection::on_epoll(std::uint32_t events) {
   if (context_ != nullptr && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+    heard_at_ = options_.clock.mono();
     redisAsyncHandleRead(context_);
   }
   if (context_ != nullptr && (events & EPOLLOUT) != 0) redisAsyncHandleWrite(context_);
@@ -132,21 +139,27 @@ void Connection::on_epoll(std::uint32_t events) {
 
 void Connection::tick(MonoTime now) {
   expire_waiting(now);
-  const bool is_silent = !in_flight_.empty() && in_flight_.front()->deadline <= now;
+  const bool is_silent =
+      !in_flight_.empty() && heard_at_ + options_.config.command_timeout <= now;
   const bool is_unborn = (state_ == State::kConnecting || state_ == State::kAuthenticating) &&
                          connect_deadline_ <= now;
   if (is_silent || is_unborn) {
-    // A peer that is frozen or cut off answers nothing for ever: only a new connection helps.
+    // A peer that is frozen or cut off answers nothing for ever: only a new connection helps. One
+    // that is only slow keeps its connection: a new one would lose what is in flight and be as slow.
     down_because_ = Error(ErrorCode::kDeadlineExceeded,
                           std::format("{} did not answer within {} ms", node_.address(),
                                       options_.config.command_timeout.count()));
     state_ = State::kDown;
     if (context_ != nullptr) redisAsyncFree(context_);
     go_down(down_because_);
+  } else {
+    expire_in_flight(now);
   }
-  if (state_ == State::kDown && context_ == nullptr && !waiting_.empty() && retry_at_ <= now) {
-    connect();
-  }
+  if (!waiting_.empty()) connect_if_due(now);
+}
+
+void Connection::connect_if_due(MonoTime now) {
+  if (state_ == State::kDown && context_ == nullptr && retry_at_ <= now) connect();
 }
 
 void Connection::connect() {
@@ -183,35 +196,59 @@ void Connection::on_connected(int status) {
   }
   if (options_.tls != nullptr) {
     auto session = options_.tls->start(node_.host);
-    if (!session || redisInitiateSSL(&context_->c, *session) != REDIS_OK) {
-      go_down(Error(ErrorCode::kUnavailable,
-                    std::format("TLS to {}: {}", node_.address(), context_->c.errstr)));
-      redisAsyncFree(context_);
+    if (!session) {
+      refuse(Error(ErrorCode::kUnavailable,
+                   std::format("TLS to {}: {}", node_.address(), session.error().message())));
+      return;
+    }
+    if (redisInitiateSSL(&context_->c, *session) != REDIS_OK) {
+      refuse(Error(ErrorCode::kUnavailable,
+                   std::format("TLS to {}: {}", node_.address(), context_->c.errstr)));
       return;
     }
   }
-  if (options_.config.password.empty()) {
-    become_ready();
-    return;
-  }
-  state_ = State::kAuthenticating;
-  const std::string& password = options_.config.password.reveal();
-  const Command auth =
-      options_.user.empty()
-          ? Command::anywhere({"AUTH", password})
-          : Command::anywhere({"AUTH", options_.user, password});
-  redisAsyncFormattedCommand(context_, &Hooks::authenticated, nullptr, auth.wire().data(),
-                             auth.wire().size());
+  greet();
 }
 
-void Connection::on_authenticated(Result<Reply> answer) {
-  if (answer->kind() == Reply::Kind::kError) {
-    go_down(Error(ErrorCode::kUnauthenticated,
-                  std::format("{} refused to authenticate: {}", node_.address(), answer->text())));
-    redisAsyncFree(context_);
-    return;
+/// A connection counts as made when Redis itself has answered on it. Before that a handshake may fail, a
+/// proxy may have accepted for a server that is not there, or the server may still be loading its data;
+/// commands sent then would be lost, or refused while later ones are done.
+void Connection::greet() {
+  state_ = State::kAuthenticating;
+  const std::string& password = options_.config.password.reveal();
+  if (!password.empty()) {
+    const Command auth = options_.user.empty()
+                             ? Command::anywhere({"AUTH", password})
+                             : Command::anywhere({"AUTH", options_.user, password});
+    redisAsyncFormattedCommand(context_, &Hooks::authenticated, nullptr, auth.wire().data(),
+                               auth.wire().size());
   }
-  become_ready();
+  redisAsyncFormattedCommand(context_, &Hooks::greeted, nullptr, kPing.data(), kPing.size());
+}
+
+void Connection::on_authenticated(const Reply& answer) {
+  if (answer.kind() != Reply::Kind::kError) return;
+  refuse(Error(ErrorCode::kUnauthenticated,
+               std::format("{} refused to authenticate: {}", node_.address(), answer.text())));
+}
+
+void Connection::on_greeted(const Reply& answer) {
+  if (state_ != State::kAuthenticating) return;  // refused to authenticate
+  // A user who may not PING, or must give a password, is told so by the answers to the commands.
+  const bool is_served = answer.kind() != Reply::Kind::kError ||
+                         answer.text().starts_with("NOPERM") || answer.text().starts_with("NOAUTH");
+  if (is_served) {
+    become_ready();
+  } else {
+    refuse(Error(ErrorCode::kUnavailable,
+                 std::format("{} does not serve yet: {}", node_.address(), answer.text())));
+  }
+}
+
+/// Gives up a connection that has just been made.
+void Connection::refuse(Error why) {
+  go_down(std::move(why));
+  redisAsyncFree(context_);
 }
 
 void Connection::become_ready() {
@@ -225,14 +262,16 @@ void Connection::write(std::unique_ptr<Pending> pending) {
     pending->is_asking = false;
     redisAsyncFormattedCommand(context_, &Hooks::ignored, nullptr, kAsking.data(), kAsking.size());
   }
+  if (in_flight_.empty()) heard_at_ = options_.clock.mono();
+  in_flight_expiry_ =
+      in_flight_.empty() ? pending->deadline : std::min(in_flight_expiry_, pending->deadline);
   const std::string& wire = pending->command.wire();
-  Pending* raw = pending.release();
-  in_flight_.push_back(raw);
-  if (redisAsyncFormattedCommand(context_, &Hooks::answered, raw, wire.data(), wire.size()) !=
-      REDIS_OK) {
+  in_flight_.push_back(std::move(pending));
+  if (redisAsyncFormattedCommand(context_, &Hooks::answered, in_flight_.back().get(), wire.data(),
+                                 wire.size()) != REDIS_OK) {
     // hiredis is closing the connection and did not take it.
+    waiting_.push_back(std::move(in_flight_.back()));
     in_flight_.pop_back();
-    waiting_.emplace_back(raw);
   }
 }
 
@@ -259,16 +298,33 @@ void Connection::set_interest(std::uint32_t interest) {
 }
 
 void Connection::expire_waiting(MonoTime now) {
-  // Waiting commands are few when the connection is up, and all in order of deadline but for redirects.
+  const auto is_expired = [&](const auto& pending) { return pending->deadline <= now; };
+  if (std::ranges::none_of(waiting_, is_expired)) return;
   std::deque<std::unique_ptr<Pending>> kept;
   std::deque<std::unique_ptr<Pending>> expired;
   for (auto& pending : take_waiting()) {
-    (pending->deadline <= now ? expired : kept).push_back(std::move(pending));
+    (is_expired(pending) ? expired : kept).push_back(std::move(pending));
   }
   waiting_ = std::move(kept);
   for (auto& pending : expired) {
     owner_.on_answer(*this, std::move(pending),
                      fail(Error(down_because_).context("no connection before the deadline")));
+  }
+}
+
+void Connection::expire_in_flight(MonoTime now) {
+  if (in_flight_.empty() || in_flight_expiry_ > now) return;
+  const Error why = outcome_unknown(
+      Error(ErrorCode::kDeadlineExceeded,
+            std::format("{} did not answer before the deadline", node_.address())));
+  in_flight_expiry_ = MonoTime::max();
+  for (auto& pending : in_flight_) {
+    if (!pending->done) continue;  // told already
+    if (pending->deadline <= now) {
+      owner_.on_late(*pending, why);
+    } else {
+      in_flight_expiry_ = std::min(in_flight_expiry_, pending->deadline);
+    }
   }
 }
 

@@ -22,12 +22,14 @@ struct Pending {
   Client::Callback done;
   MonoTime started;
   MonoTime deadline;
+  std::uint64_t sequence = 0;  // order of handing in; 0: the client's own question for the slots
   int redirects = 0;
   bool is_asking = false;  // to be preceded by ASKING, once
 };
 
 /// One pipelined connection to one node, over hiredis' asynchronous context. Lives on the I/O thread
-/// alone. Reconnects by itself with full jitter as long as something waits to be sent.
+/// alone. Reconnects by itself with full jitter as long as something waits to be sent, and sends nothing
+/// before Redis has answered a PING on the new connection.
 class Connection {
  public:
   /// What the connection tells its client.
@@ -37,6 +39,9 @@ class Connection {
     /// The answer to a sent command; an error where the connection went before the answer came.
     virtual void on_answer(Connection& from, std::unique_ptr<Pending> pending,
                            Result<Reply> answer) = 0;
+    /// The deadline of a sent command passed: the caller is to be told, and the callback is then empty.
+    /// The command itself comes to on_answer() with its answer, or with the end of the connection.
+    virtual void on_late(Pending& pending, const Error& why) = 0;
     /// The connection is down; commands not yet sent wait in it (see take_waiting).
     virtual void on_down(Connection& connection, const Error& why) = 0;
   };
@@ -71,12 +76,17 @@ class Connection {
 
   void connect();
   void on_connected(int status);
-  void on_authenticated(Result<Reply> answer);
+  void greet();
+  void on_authenticated(const Reply& answer);
+  void on_greeted(const Reply& answer);
   void become_ready();
+  void refuse(Error why);
+  void connect_if_due(MonoTime now);
   void write(std::unique_ptr<Pending> pending);
   void go_down(Error why);
   void set_interest(std::uint32_t interest);
   void expire_waiting(MonoTime now);
+  void expire_in_flight(MonoTime now);
 
   const Node node_;
   const Options options_;
@@ -90,7 +100,9 @@ class Connection {
   MonoTime connect_deadline_{};
   Error down_because_{ErrorCode::kUnavailable, "not connected yet"};
   std::deque<std::unique_ptr<Pending>> waiting_;
-  std::deque<Pending*> in_flight_;  // owned through hiredis' callbacks, which run for every one
+  std::deque<std::unique_ptr<Pending>> in_flight_;  // as hiredis' callbacks, which run for every one
+  MonoTime heard_at_{};           // the last bytes, or the first command after a pause
+  MonoTime in_flight_expiry_{};   // no deadline in in_flight_ is earlier
 };
 
 }  // namespace sluice::redis

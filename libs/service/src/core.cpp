@@ -50,6 +50,12 @@ Result<> Core::wait() {
     const std::lock_guard lock(mutex_);
     SLUICE_CHECK(phase_ == Phase::kStarting);
   }
+  // Also when a hook or a component throws: the body's unwinding destroys what checks and gauge
+  // functions refer to.
+  struct Guard {
+    ~Guard() { core.stop_watching(); }
+    Core& core;
+  } const guard{*this};
   if (!is_stopping()) {
     if (auto written = write_address_file(); !written) {
       fail(std::move(written).error().context("address_file"));
@@ -77,6 +83,7 @@ void Core::begin_serving() {
 }
 
 void Core::drain() {
+  tell_signal();
   enter(Phase::kDraining);
   {
     // Nobody was sent here who never was ready, and a failure serves nobody by lasting.
@@ -89,9 +96,9 @@ void Core::drain() {
 }
 
 void Core::stop_components() {
+  tell_signal();
   enter(Phase::kStopping);
-  readiness_.stop();
-  allow_functions(false);
+  stop_watching();
   for (const Component& component : std::views::reverse(components_)) {
     const MonoTime begin = clock.mono();
     set_stopping_component(component.type);
@@ -101,6 +108,20 @@ void Core::stop_components() {
   }
   set_stopping_component("");
   enter(Phase::kStopped);
+}
+
+void Core::tell_signal() {
+  std::string_view signal;
+  {
+    const std::lock_guard lock(mutex_);
+    signal = std::exchange(stop_signal_, {});
+  }
+  if (!signal.empty()) log.info("signal", {{"signal", signal}});
+}
+
+void Core::stop_watching() {
+  readiness_.stop();
+  allow_functions(false);
 }
 
 void Core::fail(Error error) {
@@ -120,11 +141,12 @@ void Core::ask_drain() {
   asked_.notify_all();
 }
 
-void Core::ask_stop() {
+void Core::ask_stop(std::string_view signal) {
   {
     const std::lock_guard lock(mutex_);
     is_stop_asked_ = true;
     if (!stop_asked_at_) stop_asked_at_ = clock.mono();
+    if (!signal.empty()) stop_signal_ = signal;
     // Under the lock, so that on_change(nullptr) returns when no call runs any more.
     if (notify_) notify_();
   }

@@ -44,7 +44,8 @@ class Core {
 
   // Any thread.
   void ask_drain();
-  void ask_stop();
+  /// With the signal that asks, if one does: the body's thread writes it to the log.
+  void ask_stop(std::string_view signal = {});
   bool is_stopping() const;
   bool is_started() const;
   ReadinessReport readiness() const;
@@ -73,6 +74,9 @@ class Core {
   static std::string_view to_string(Phase phase);
   /// Lets gauge functions be called by scrapes, or waits for the one that does and lets no other.
   void allow_functions(bool allowed);
+  void tell_signal();
+  /// Returns when nothing that the body owns is called any more. Any number of times.
+  void stop_watching();
   void enter(Phase phase);
   void begin_serving();
   void drain();
@@ -93,6 +97,7 @@ class Core {
   bool is_drain_asked_ = false;
   bool is_stop_asked_ = false;
   std::optional<MonoTime> stop_asked_at_;
+  std::string_view stop_signal_;  // a literal, until it is in the log
   std::optional<Error> failure_;
   std::string stopping_component_;
   std::function<void()> notify_;

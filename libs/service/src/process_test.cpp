@@ -17,9 +17,12 @@
 #include <sluice/testing/eventually.h>
 #include <sluice/testing/temp_dir.h>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace sluice::service {
 namespace {
@@ -279,6 +282,8 @@ TEST(ServiceProcess, DrainLeavesTheProcessUpUntilItIsToldToEnd) {
   EXPECT_EQ(status_of(post(ops, "/drain")), 202);
   EXPECT_EQ(status_of(get(ops, "/readyz")), 503);  // from the answer on
   EXPECT_TRUE(eventually([&] { return get(ops, "/readyz").contains("\"state\":\"drained\""); }));
+  // What the process has written is not at once what the test has read.
+  ASSERT_TRUE(example.process.wait_for_output("\"drained\""));
   EXPECT_EQ(status_of(post(ops, "/drain")), 202);  // again is fine
   EXPECT_THAT(example.field("hook_called", "hook"), ElementsAre("first", "second"));
   EXPECT_THAT(example.field("part_stopped", "part"), ElementsAre());
@@ -306,6 +311,54 @@ TEST(ServiceProcess, ASecondSignalEndsAtOnce) {
   ASSERT_TRUE(example.process.wait_for_output("\"stopping\""));
   example.process.signal(SIGINT);
   EXPECT_EQ(example.process.wait(), exited(128 + SIGINT)) << example.process.output();
+}
+
+/// An example whose standard output nobody reads, and which is full.
+class StalledLog {
+ public:
+  explicit StalledLog(const std::string& grace) {
+    const std::string path = (folder_.path() / "log").string();
+    EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
+    fd_ = open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    EXPECT_GE(fd_, 0);
+    process_.emplace(ChildProcess::Options{
+        .program = "/bin/sh",
+        .arguments = {"-c", "exec \"$0\" > \"$1\"", built_program("service-example").string(),
+                      path},
+        .environment = Example::with_free_port({{"SLUICE_SHUTDOWN_GRACE", grace}})});
+    EXPECT_TRUE(process_->wait_for_addresses()) << process_->output();
+    const std::string block(4096, 'x');
+    while (write(fd_, block.data(), block.size()) > 0) {
+    }
+    while (write(fd_, "x", 1) > 0) {
+    }
+  }
+  ~StalledLog() {
+    process_.reset();
+    close(fd_);
+  }
+  StalledLog(const StalledLog&) = delete;
+  StalledLog& operator=(const StalledLog&) = delete;
+
+  ChildProcess& process() { return *process_; }
+
+ private:
+  TempDir folder_;
+  int fd_ = -1;
+  std::optional<ChildProcess> process_;
+};
+
+TEST(ServiceProcess, TheGraceHoldsWhenNobodyReadsTheLog) {
+  StalledLog example("100ms");
+  example.process().signal(SIGTERM);
+  EXPECT_EQ(example.process().wait(), exited(kExitGraceExceeded));
+}
+
+TEST(ServiceProcess, ASecondSignalEndsWhenNobodyReadsTheLog) {
+  StalledLog example("1h");
+  example.process().signal(SIGINT);  // which the kernel delivers first, should both wait
+  example.process().signal(SIGTERM);
+  EXPECT_EQ(example.process().wait(), exited(128 + SIGTERM));
 }
 
 TEST(ServiceProcess, ABodyThatReturnsEndsTheProcess) {

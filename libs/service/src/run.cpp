@@ -91,12 +91,14 @@ int serve_to_the_end(const std::string& name, const ServiceSettings& own, const 
   const Logger log(name, parse_log_level(own.log_level).value_or(LogLevel::kInfo), clock,
                    make_fd_log_sink(STDOUT_FILENO));
   const Result<> result = serve(name, own, settings, log, clock, body);
+  limit_last_words(result ? kExitOk : kExitFailed);  // the supervisor is gone
   if (!result) {
     log.error("service_failed", result.error(), {{"exit_status", int{kExitFailed}}});
-    return kExitFailed;
+  } else {
+    log.info("service_ended", {{"exit_status", int{kExitOk}}});
   }
-  log.info("service_ended", {{"exit_status", int{kExitOk}}});
-  return kExitOk;
+  alarm(0);
+  return result ? kExitOk : kExitFailed;
 }
 
 }  // namespace

@@ -28,7 +28,21 @@ sigset_t ending_signals() {
   return set;
 }
 
+volatile std::sig_atomic_t last_exit_status = 0;
+
+extern "C" void end_at_once(int /*signal*/) { _exit(last_exit_status); }
+
 }  // namespace
+
+void limit_last_words(int exit_status) {
+  last_exit_status = exit_status;
+  std::signal(SIGALRM, &end_at_once);
+  sigset_t alarm_only;
+  sigemptyset(&alarm_only);
+  sigaddset(&alarm_only, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &alarm_only, nullptr);
+  alarm(1);
+}
 
 void block_signals() {
   const sigset_t set = ending_signals();
@@ -85,17 +99,18 @@ void Supervisor::take_signal() {
   const int number = static_cast<int>(info.ssi_signo);
   const std::string_view name = number == SIGTERM ? "SIGTERM" : "SIGINT";
   if (first_signal_ != 0) {
+    limit_last_words(128 + number);
     core_.log.warning("second_signal", {{"signal", name}, {"exit_status", 128 + number}});
     _exit(128 + number);
   }
   first_signal_ = number;
-  core_.log.info("signal", {{"signal", name}});
-  core_.ask_stop();
+  core_.ask_stop(name);
 }
 
 void Supervisor::check_deadline() {
   const auto deadline = core_.end_deadline();
   if (!deadline || core_.clock.mono() < *deadline) return;
+  limit_last_words(kExitGraceExceeded);
   core_.log.error("shutdown_grace_exceeded", {{"state", core_.readiness().state},
                                               {"component", core_.stopping_component()},
                                               {"exit_status", int{kExitGraceExceeded}}});

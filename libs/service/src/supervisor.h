@@ -11,7 +11,8 @@ namespace sluice::service {
 
 /// Turns signals into the orderly end, and ends a process that does not come to it: a thread of its
 /// own, which nothing the service does can hold up. SIGTERM and SIGINT must be blocked in every
-/// thread.
+/// thread. Writes nothing to the log but last words, since a reader of the log that has stopped
+/// holds up whoever writes to it.
 class Supervisor {
  public:
   static Result<std::unique_ptr<Supervisor>> start(runtime_detail::Core& core);
@@ -33,6 +34,10 @@ class Supervisor {
   std::atomic<bool> has_ended_{false};
   std::jthread thread_;  // last: ends before what it uses
 };
+
+/// Before the last words of a process: ends it with this status after a second, should the log hold
+/// them up.
+void limit_last_words(int exit_status);
 
 /// Blocks what the supervisor waits for, in this thread and all it will start; ignores SIGPIPE.
 void block_signals();

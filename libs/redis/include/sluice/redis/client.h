@@ -25,7 +25,9 @@ namespace sluice::redis {
 ///    slot is moving may see its commands reordered; what must be atomic belongs in a script);
 ///  - kUnavailable or kDeadlineExceeded with reason "outcome_unknown": it was sent, and may or may not
 ///    have been done. The client never repeats such a command by itself;
-///  - kUnavailable, kDeadlineExceeded or kResourceExhausted without it: it was never sent;
+///  - kUnavailable, kDeadlineExceeded or kResourceExhausted without it: it was not done: never sent, or
+///    refused by a server that cannot serve now (reason LOADING, CLUSTERDOWN, TRYAGAIN, …). Such a command
+///    is not repeated either, since later ones on the same key may be done already;
 ///  - kFailedPrecondition: Redis refused it; the message is Redis', the reason its first word.
 /// Redis is fast and losable memory: nothing that was promised may live in it alone.
 class Client {
