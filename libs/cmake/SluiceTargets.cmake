@@ -13,6 +13,21 @@ function(sluice_add_subdirectories root)
   endforeach()
 endfunction()
 
+# Tells ccache what a precompiled header is made of. It would hash the file itself otherwise, which GCC never makes
+# twice the same, so that a fresh clone found nothing in the cache.
+function(_sluice_sum_precompiled target)
+  set(made_of "${target} ${CMAKE_CXX_COMPILER} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_BUILD_TYPE} ${SLUICE_SANITIZE}")
+  foreach(file libs/cmake/pch.h libs/cmake/SluiceToolchain.cmake libs/cmake/SluiceTargets.cmake docker/toolchain/packages.txt)
+    if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${file})
+      continue()  # an image's build has no packages.txt beside it, and no cache either
+    endif()
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${file})
+    file(SHA256 ${CMAKE_SOURCE_DIR}/${file} sum)
+    string(APPEND made_of " ${sum}")
+  endforeach()
+  file(WRITE ${CMAKE_BINARY_DIR}/CMakeFiles/${target}.dir/cmake_pch.hxx.gch.sum "${made_of}\n")
+endfunction()
+
 # One precompiled header for our own code, compiled once per kind of target.
 function(_sluice_precompile target)
   target_precompile_headers(${target} REUSE_FROM sluice_pch)
@@ -21,6 +36,7 @@ endfunction()
 add_library(sluice_pch STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cpp)
 target_precompile_headers(sluice_pch PRIVATE ${CMAKE_CURRENT_LIST_DIR}/pch.h)
 target_link_libraries(sluice_pch PRIVATE sluice_warnings Threads::Threads)
+_sluice_sum_precompiled(sluice_pch)
 
 # Tests are compiled more often than they run, so they are not optimised: about half the time of -O2.
 function(_sluice_as_test target)
@@ -34,6 +50,7 @@ add_library(sluice_test_pch STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cpp)
 _sluice_as_test(sluice_test_pch)
 target_precompile_headers(sluice_test_pch PRIVATE ${CMAKE_CURRENT_LIST_DIR}/pch.h <gtest/gtest.h> <gmock/gmock.h>)
 target_link_libraries(sluice_test_pch PRIVATE sluice_warnings Threads::Threads GTest::gmock)
+_sluice_sum_precompiled(sluice_test_pch)
 
 # sluice_library(<name> [LINK <public>...] [PRIVATE <private>...] [TEST_LINK <for tests>...] [STACK])
 #   include/sluice/<name>/ is the public face, src/ the inside, src/*_test.cpp its tests.

@@ -1,8 +1,8 @@
 #pragma once
 
+#include "adapters/databases.h"
 #include "adapters/import_queue.h"
 #include "adapters/kafka_publisher.h"
-#include "adapters/postgres_store.h"
 #include "core/bootstrap.h"
 #include "core/door.h"
 #include "core/importer.h"
@@ -37,6 +37,12 @@ struct Config {
   std::string device_jwt_audience;
   std::chrono::milliseconds device_cache_ttl{0};
 
+  std::int64_t door_pool_size = 0;
+  std::chrono::milliseconds door_timeout{0};
+  std::int64_t search_pool_size = 0;
+  std::chrono::milliseconds search_timeout{0};
+  std::int64_t search_max_at_once = 0;
+
   std::string import_spool_dir;
   std::int64_t import_workers = 0;
   std::int64_t import_max_pending = 0;
@@ -45,6 +51,7 @@ struct Config {
   std::chrono::milliseconds import_timeout{0};
 
   std::chrono::milliseconds outbox_interval{0};
+  std::chrono::milliseconds outbox_delivery_timeout{0};
   std::chrono::milliseconds sweep_interval{0};
 
   void declare(Settings& settings) {
@@ -72,6 +79,19 @@ struct Config {
         "How long a front may use an answer about a device without asking again: what a revocation "
         "may take at worst where control.devices cannot be read.");
 
+    settings.integer("door_pool_size", &door_pool_size, 8, {.min = 1, .max = 1000},
+                     "Connections beside postgres_pool_size for questions about who may come in: "
+                     "devices and operators' keys.");
+    settings.duration("door_timeout", &door_timeout, 2s, {.min = 10ms, .max = 1min},
+                      "Longest time for such a question to the database.");
+    settings.integer("search_pool_size", &search_pool_size, 4, {.min = 1, .max = 1000},
+                     "Connections beside postgres_pool_size for lists and searches.");
+    settings.duration("search_timeout", &search_timeout, 1s, {.min = 10ms, .max = 1min},
+                      "Longest time for a list or search in the database; beyond it 504.");
+    settings.integer("search_max_at_once", &search_max_at_once, 16, {.min = 1, .max = 1024},
+                     "Lists and searches at work or waiting for a connection; one more is answered "
+                     "429. Keep it well below http_threads.");
+
     settings.text(
         "import_spool_dir", &import_spool_dir, "/tmp", {.required = true},
         "Folder that uploads wait in until they are imported; needs import_max_pending times "
@@ -93,6 +113,10 @@ struct Config {
         "How often committed changes are looked for to be published: the longest part of what a "
         "revocation takes to reach a front.");
     settings.duration(
+        "outbox_delivery_timeout", &outbox_delivery_timeout, 5s, {.min = 1s, .max = 1min},
+        "How long Kafka may take for a change. A new publisher that finds changes waiting lets as "
+        "long pass, and a second, before it sends: its predecessor's may be under way.");
+    settings.duration(
         "sweep_interval", &sweep_interval, 60s, {.min = 1s, .max = 1h},
         "How often what is kept for a time only is deleted, and dead imports are declared so.");
   }
@@ -100,12 +124,19 @@ struct Config {
 
 // What the parts are told of it.
 
-inline postgres::Pool::Options pool_options(const std::string& service) {
-  return {.schema = kSchema, .application_name = service};
+inline Databases::Options database_options(const Config& config, const std::string& service) {
+  return {.postgres = config.postgres,
+          .application_name = service,
+          .door_connections = config.door_pool_size,
+          .door_timeout = config.door_timeout,
+          .search_connections = config.search_pool_size,
+          .search_timeout = config.search_timeout,
+          .max_searches = config.search_max_at_once};
 }
 
 inline KafkaPublisher::Options kafka_options(const Config& config, const std::string& service) {
-  KafkaPublisher::Options options{config.kafka, config.producer, config.outbox_interval};
+  KafkaPublisher::Options options{config.kafka, config.producer, config.outbox_interval,
+                                  config.outbox_delivery_timeout};
   options.kafka.client_id = service;
   return options;
 }

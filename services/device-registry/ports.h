@@ -71,6 +71,17 @@ struct CredentialRecord {
   DeviceRecord device{};
 };
 
+/// What finds the credentials that a device may have presented.
+struct CredentialSearch {
+  /// One or two, for no device presents more at a time. The first names the credential more
+  /// exactly, so what it finds comes first.
+  std::vector<std::string> lookup_keys{};
+  std::string tenant{};          // empty: of any tenant
+  std::string serial{};          // what the certificate says: who was registered with another is
+  std::string issuer{};          // not meant
+  std::string claimed_device{};  // empty: none claimed
+};
+
 /// An operator's API key with everything that decides whether it opens the door.
 struct ApiKeyRecord {
   Resource key{};
@@ -110,7 +121,7 @@ struct OperationOutcome {
   bool is_success = false;
   std::string reason{};             // stable, snake_case; empty for a success
   std::vector<LineFault> faults{};  // the first kMaxReportedFaults
-  std::string sealed_result{};      // what may be fetched once; may be empty
+  std::size_t result_parts = 0;     // of those that Transaction::add_result_part() was given
 };
 
 /// Long work as operators see it.
@@ -164,9 +175,10 @@ class Transaction {
   virtual Result<DeviceRecord> device_record(std::string_view device_id) = 0;
   /// Ids of its credentials that are neither revoked nor expired, sorted.
   virtual Result<std::vector<std::string>> active_credential_ids(std::string_view device_id) = 0;
-  /// Those with either of one or two keys: no device presents more at a time.
+  /// At most kMaxFoundCredentials, those first that would be let in, and of these those of the
+  /// first key: no number of others, revoked or another tenant's, hides one that may come in.
   virtual Result<std::vector<CredentialRecord>> find_credentials(
-      std::span<const std::string> lookup_keys) = 0;
+      const CredentialSearch& search) = 0;
   virtual Result<std::optional<ApiKeyRecord>> find_api_key(std::string_view id) = 0;
 
   /// Keeps the answer of a request whose key an AnswerStore has begun. kAborted with reason
@@ -181,8 +193,13 @@ class Transaction {
   virtual Result<std::vector<std::string>> existing_external_ids(
       std::span<const std::string> external_ids) = 0;
   /// Writes devices whose external_id was free a moment ago, with their credentials. kAborted with
-  /// reason "external_id_taken" where one is not any more.
-  virtual Result<> insert_devices(std::span<const NewDevice> devices) = 0;
+  /// reason "external_id_taken" where one is not any more. Returns the ids of devices whose token's
+  /// id another credential has: these have no token now, so the transaction is to be given up.
+  virtual Result<std::vector<std::string>> insert_devices(std::span<const NewDevice> devices) = 0;
+
+  /// A part of what the operation's end will hand over: see Store::read_result().
+  virtual Result<> add_result_part(std::string_view operation_id, std::size_t part,
+                                   std::string_view sealed) = 0;
 
   /// Ends an operation together with what it did; kAborted with reason "operation_ended" when
   /// somebody else has declared it dead.
@@ -232,10 +249,14 @@ class Store {
                                   const OperationOutcome& outcome) = 0;
   virtual Result<Operation> find_operation(const TenantId& tenant,
                                            std::string_view operation_id) = 0;
-  /// The sealed result, which is then gone; kNotFound with reason "result_gone" when it was fetched
-  /// before.
-  virtual Result<std::string> take_result(const TenantId& tenant,
-                                          std::string_view operation_id) = 0;
+  /// Says that the work is alive, before there is progress to tell of. kAborted as above.
+  virtual Result<> keep_operation_alive(const TenantId& tenant, std::string_view operation_id) = 0;
+  /// The sealed parts of the result, in order; kNotFound with reason "result_gone" when there is
+  /// none, or none any more.
+  virtual Result<std::vector<std::string>> read_result(const TenantId& tenant,
+                                                       std::string_view operation_id) = 0;
+  /// From the first time on the result can be read for kResultGrace and no longer.
+  virtual Result<> mark_result_taken(const TenantId& tenant, std::string_view operation_id) = 0;
 };
 
 /// Store::run() with a value: `in_transaction(store, scope, {.mode = Mode::kRead}, [&](Transaction&
@@ -254,6 +275,14 @@ auto in_transaction(Store& store, const Scope& scope, const Store::RunOptions& o
   if (!done) return fail(std::move(done).error());
   return *std::move(outcome);
 }
+
+/// How long a result may be read again after it was first taken: its answer may have been lost.
+inline constexpr std::chrono::seconds kResultGrace = std::chrono::hours(1);
+
+/// Credentials of one device that are neither revoked nor expired.
+inline constexpr std::size_t kMaxActiveCredentials = 64;
+/// More than two devices can have, so that any more leave the same question: which of them is it?
+inline constexpr std::size_t kMaxFoundCredentials = 2 * kMaxActiveCredentials + 1;
 
 /// Work that has not reported for this long has died with its process.
 inline constexpr std::chrono::seconds kOperationSilence{30};
@@ -303,7 +332,7 @@ class Vault {
 
   /// AES-256-GCM with a key from a file. A sealed value opens only for the context it was sealed
   /// for.
-  virtual std::string seal(std::string_view plain, std::string_view context) const = 0;
+  virtual Result<std::string> seal(std::string_view plain, std::string_view context) const = 0;
   virtual Result<std::string> open(std::string_view sealed, std::string_view context) const = 0;
 
   /// SHA-256, 32 raw bytes.

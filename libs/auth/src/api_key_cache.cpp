@@ -51,6 +51,13 @@ Result<std::optional<ApiKeyRecord>> ApiKeyCache::find(std::string_view id) {
   return record;
 }
 
+std::optional<ApiKeyRecord> ApiKeyCache::find_remembered(std::string_view id) {
+  std::lock_guard lock(mutex_);
+  auto record = remembered(id);
+  if (record) hits_.add();
+  return record;
+}
+
 void ApiKeyCache::invalidate(std::string_view id) {
   std::lock_guard lock(mutex_);
   ++invalidations_;

@@ -28,6 +28,8 @@ class ApiKeyCache {
   ApiKeyCache(Limits limits, const Clock& clock, ApiKeyStore& store, Registry& registry);
 
   Result<std::optional<ApiKeyRecord>> find(std::string_view id);
+  /// Without asking the store.
+  std::optional<ApiKeyRecord> find_remembered(std::string_view id);
   void invalidate(std::string_view id);
 
  private:

@@ -1,12 +1,14 @@
+#include <sluice/auth/authenticator.h>
+
 #include "api_key_cache.h"
 #include "failure_limiter.h"
+#include "tenant_cache.h"
 
 #include <algorithm>
 #include <format>
 #include <string>
 #include <utility>
 
-#include <sluice/auth/authenticator.h>
 #include <sluice/crypto/jwt.h>
 #include <sluice/crypto/token.h>
 
@@ -15,6 +17,9 @@ namespace {
 
 constexpr std::string_view kOidc = "oidc";
 constexpr std::string_view kApiKey = "api_key";
+
+/// What may be asked to prove a credential.
+enum class Ask : std::uint8_t { kEverybody, kMemoryAlone };
 
 std::unexpected<Error> refuse(ErrorCode code, std::string reason, std::string message) {
   return fail(Error(code, std::move(message)).with_reason(std::move(reason)));
@@ -38,7 +43,8 @@ Result<Principal> check(Principal principal) {
 }  // namespace
 
 struct OperatorAuthenticator::Impl {
-  Impl(const Config& c, const Clock& k, ApiKeyStore& store, JwksCache* j, Registry& g)
+  Impl(const Config& c, const Clock& k, ApiKeyStore& store, TenantDirectory& directory,
+       JwksCache* j, Registry& g)
       : config(c),
         clock(k),
         jwks(j),
@@ -46,13 +52,17 @@ struct OperatorAuthenticator::Impl {
         api_keys({.ttl = c.api_key_cache_ttl,
                   .entries = static_cast<std::size_t>(c.api_key_cache_entries)},
                  k, store, g),
+        tenants({.ttl = c.api_key_cache_ttl,
+                 .entries = static_cast<std::size_t>(c.api_key_cache_entries)},
+                k, directory),
         failures({.burst = c.auth_failure_burst,
                   .refill = c.auth_failure_refill,
                   .peers = static_cast<std::size_t>(c.auth_failure_peers)},
                  k) {}
 
-  Result<Principal> by_api_key(std::string_view credential);
-  Result<Principal> by_token(std::string_view credential);
+  Result<Principal> by_api_key(std::string_view credential, Ask ask);
+  Result<Principal> by_token(std::string_view credential, Ask ask);
+  Result<Principal> in_active_tenant(Principal principal);
   std::optional<Role> role_of(const crypto::JwtClaims& claims) const;
   void count(std::string_view method, const Result<Principal>& outcome);
 
@@ -61,12 +71,15 @@ struct OperatorAuthenticator::Impl {
   JwksCache* const jwks;
   Registry& registry;
   ApiKeyCache api_keys;
+  TenantCache tenants;
   FailureLimiter failures;
 };
 
-Result<Principal> OperatorAuthenticator::Impl::by_api_key(std::string_view credential) {
+Result<Principal> OperatorAuthenticator::Impl::by_api_key(std::string_view credential, Ask ask) {
   SLUICE_TRY_ASSIGN(const auto token, crypto::Token::parse(crypto::kApiKeyPrefix, credential));
-  auto record = api_keys.find(token.id);
+  auto record = ask == Ask::kEverybody
+                    ? api_keys.find(token.id)
+                    : Result<std::optional<ApiKeyRecord>>(api_keys.find_remembered(token.id));
   if (!record) {
     return refuse(ErrorCode::kUnavailable, "api_keys_unavailable",
                   std::move(record).error().context("look up API key").message());
@@ -86,7 +99,7 @@ Result<Principal> OperatorAuthenticator::Impl::by_api_key(std::string_view crede
                 .credential_id = (*record)->id});
 }
 
-Result<Principal> OperatorAuthenticator::Impl::by_token(std::string_view credential) {
+Result<Principal> OperatorAuthenticator::Impl::by_token(std::string_view credential, Ask ask) {
   if (jwks == nullptr) {
     return refuse(ErrorCode::kUnauthenticated, "credential_unknown",
                   "neither API key nor another credential we take");
@@ -95,7 +108,12 @@ Result<Principal> OperatorAuthenticator::Impl::by_token(std::string_view credent
   const auto kid = crypto::unverified_kid(credential);
   if (!kid)
     return refuse(ErrorCode::kUnauthenticated, "jwt_malformed", "not a token that names its key");
-  SLUICE_TRY_ASSIGN(const auto keys, jwks->keys_for(*kid));
+  std::shared_ptr<const crypto::JwkSet> keys = jwks->remembered_keys();
+  if (ask == Ask::kEverybody) {
+    SLUICE_TRY_ASSIGN(keys, jwks->keys_for(*kid));
+  } else if (keys == nullptr) {
+    return refuse(ErrorCode::kUnavailable, "jwks_unavailable", "there are no keys of the provider");
+  }
   const crypto::JwtPolicy policy{
       .issuer = config.oidc_issuer,
       .audience = config.oidc_audience,
@@ -107,10 +125,24 @@ Result<Principal> OperatorAuthenticator::Impl::by_token(std::string_view credent
   const auto role = role_of(claims);
   if (!role)
     return refuse(ErrorCode::kPermissionDenied, "no_role", "the token names no role of ours");
-  return check({.tenant = TenantId(*std::move(tenant)),
-                .subject = claims.subject(),
-                .role = *role,
-                .credential_id = std::string(kOidc)});
+  SLUICE_TRY_ASSIGN(Principal principal, check({.tenant = TenantId(*std::move(tenant)),
+                                                .subject = claims.subject(),
+                                                .role = *role,
+                                                .credential_id = std::string(kOidcCredential)}));
+  return in_active_tenant(std::move(principal));
+}
+
+/// For tokens; the store of API keys says it of each key.
+Result<Principal> OperatorAuthenticator::Impl::in_active_tenant(Principal principal) {
+  const auto is_active = tenants.is_active(principal.tenant);
+  if (!is_active) {
+    return refuse(ErrorCode::kUnavailable, "tenants_unavailable", is_active.error().message());
+  }
+  if (!*is_active) {
+    return refuse(ErrorCode::kPermissionDenied, "tenant_inactive",
+                  "the tenant is suspended or does not exist");
+  }
+  return principal;
 }
 
 /// The highest of the roles that the token names.
@@ -132,9 +164,9 @@ void OperatorAuthenticator::Impl::count(std::string_view method, const Result<Pr
 }
 
 OperatorAuthenticator::OperatorAuthenticator(const Config& config, const Clock& clock,
-                                             ApiKeyStore& store, JwksCache* jwks,
-                                             Registry& registry)
-    : impl_(std::make_unique<Impl>(config, clock, store, jwks, registry)) {}
+                                             ApiKeyStore& store, TenantDirectory& tenants,
+                                             JwksCache* jwks, Registry& registry)
+    : impl_(std::make_unique<Impl>(config, clock, store, tenants, jwks, registry)) {}
 
 OperatorAuthenticator::~OperatorAuthenticator() = default;
 
@@ -142,15 +174,16 @@ Result<Principal> OperatorAuthenticator::authenticate(std::string_view credentia
                                                       std::string_view peer) {
   const bool is_api_key = credential.starts_with(std::string(crypto::kApiKeyPrefix) + "_");
   const std::string_view method = is_api_key ? kApiKey : kOidc;
-  if (impl_->failures.is_blocked(peer)) {
-    Result<Principal> refused = refuse(ErrorCode::kResourceExhausted, "too_many_failures",
-                                       "too many failures from this address");
-    impl_->count(method, refused);
-    return refused;
-  }
-  auto outcome = is_api_key ? impl_->by_api_key(credential) : impl_->by_token(credential);
-  if (!outcome && outcome.error().code() == ErrorCode::kUnauthenticated)
+  // A lock that refused everybody behind the address would let one guesser lock out all of them.
+  const bool is_blocked = impl_->failures.is_blocked(peer);
+  const Ask ask = is_blocked ? Ask::kMemoryAlone : Ask::kEverybody;
+  auto outcome = is_api_key ? impl_->by_api_key(credential, ask) : impl_->by_token(credential, ask);
+  if (!outcome && is_blocked) {
+    outcome = refuse(ErrorCode::kResourceExhausted, "too_many_failures",
+                     "too many failures from this address");
+  } else if (!outcome && outcome.error().code() == ErrorCode::kUnauthenticated) {
     impl_->failures.on_failure(peer);
+  }
   impl_->count(method, outcome);
   return outcome;
 }

@@ -1,7 +1,7 @@
+#include <sluice/auth/config.h>
+
 #include <string_view>
 #include <vector>
-
-#include <sluice/auth/config.h>
 
 namespace sluice::auth {
 namespace {
@@ -80,13 +80,14 @@ void Config::declare(Settings& settings) {
                     "Longest time one fetch may take.");
   settings.duration("api_key_cache_ttl", &api_key_cache_ttl, seconds(30),
                     {.min = seconds(0), .max = minutes(10)},
-                    "How long an API key is remembered: a revocation elsewhere takes effect after "
-                    "at most this time.");
-  settings.integer("api_key_cache_entries", &api_key_cache_entries, 10'000,
-                   {.min = 1, .max = 1'000'000},
-                   "API keys remembered; the one not used for longest goes first.");
+                    "How long an API key, or that a tenant is active, is remembered: a revocation "
+                    "or suspension elsewhere takes effect after at most this time.");
+  settings.integer(
+      "api_key_cache_entries", &api_key_cache_entries, 10'000, {.min = 1, .max = 1'000'000},
+      "API keys remembered, and as many tenants; the one not used for longest goes first.");
   settings.integer("auth_failure_burst", &auth_failure_burst, 20, {.min = 1, .max = 10'000},
-                   "Failed logins of one network address before it is refused for a while.");
+                   "Failed logins of one network address before it is refused for a while, except "
+                   "for credentials that are remembered.");
   settings.duration("auth_failure_refill", &auth_failure_refill, seconds(6),
                     {.min = milliseconds(1), .max = hours(1)},
                     "After this time one failure of an address is forgiven.");

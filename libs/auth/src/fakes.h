@@ -5,10 +5,12 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include <sluice/auth/api_key_store.h>
 #include <sluice/auth/config.h>
+#include <sluice/auth/tenant_directory.h>
 #include <sluice/auth/url_fetcher.h>
 
 namespace sluice::auth {
@@ -61,6 +63,19 @@ class FakeApiKeyStore final : public ApiKeyStore {
 
   std::map<std::string, ApiKeyRecord> records;
   std::function<void()> after_read;
+  bool is_down = false;
+  std::atomic<int> calls = 0;
+};
+
+class FakeTenantDirectory final : public TenantDirectory {
+ public:
+  Result<bool> is_active(const TenantId& tenant) override {
+    ++calls;
+    if (is_down) return fail(ErrorCode::kUnavailable, "connection refused");
+    return active.contains(tenant.value());
+  }
+
+  std::set<std::string, std::less<>> active{"acme", std::string(kPlatformTenant)};
   bool is_down = false;
   std::atomic<int> calls = 0;
 };

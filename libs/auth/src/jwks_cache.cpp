@@ -1,7 +1,7 @@
+#include <sluice/auth/jwks_cache.h>
+
 #include <string>
 #include <utility>
-
-#include <sluice/auth/jwks_cache.h>
 
 namespace sluice::auth {
 namespace {
@@ -37,6 +37,8 @@ Result<std::shared_ptr<const crypto::JwkSet>> JwksCache::keys_for(std::string_vi
   return fail(Error(ErrorCode::kUnavailable, "the identity provider's keys are not to be had")
                   .with_reason("jwks_unavailable"));
 }
+
+std::shared_ptr<const crypto::JwkSet> JwksCache::remembered_keys() const { return young_keys(); }
 
 Result<> JwksCache::refresh_if_due() {
   {

@@ -1,3 +1,5 @@
+#include <sluice/auth/jwks_cache.h>
+
 #include "fakes.h"
 
 #include <format>
@@ -5,7 +7,6 @@
 #include <string>
 #include <thread>
 
-#include <sluice/auth/jwks_cache.h>
 #include <sluice/crypto/testing/test_signer.h>
 #include <sluice/testing/sim_clock.h>
 

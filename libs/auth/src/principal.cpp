@@ -21,4 +21,8 @@ std::optional<Role> parse_role(std::string_view text) {
   return std::nullopt;
 }
 
+std::string Principal::identity() const {
+  return credential_id == kOidcCredential ? "oidc:" + subject : "key:" + credential_id;
+}
+
 }  // namespace sluice::auth

@@ -1,7 +1,7 @@
+#include <sluice/base/backoff.h>
+
 #include <algorithm>
 #include <cstdint>
-
-#include <sluice/base/backoff.h>
 
 namespace sluice {
 

@@ -1,10 +1,10 @@
+#include <sluice/base/bounded_queue.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <thread>
 #include <vector>
-
-#include <sluice/base/bounded_queue.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

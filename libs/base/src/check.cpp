@@ -1,7 +1,7 @@
+#include <sluice/base/check.h>
+
 #include <cstdio>
 #include <cstdlib>
-
-#include <sluice/base/check.h>
 
 namespace sluice {
 

@@ -1,6 +1,6 @@
-#include <charconv>
-
 #include <sluice/base/clock.h>
+
+#include <charconv>
 
 namespace sluice {
 namespace {

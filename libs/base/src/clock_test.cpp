@@ -1,7 +1,7 @@
+#include <sluice/base/clock.h>
+
 #include <random>
 #include <string>
-
-#include <sluice/base/clock.h>
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,11 @@
+#include <sluice/base/crash_point.h>
+
 #include <atomic>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 
 #include <sluice/base/check.h>
-#include <sluice/base/crash_point.h>
 
 namespace sluice {
 namespace {

@@ -1,7 +1,7 @@
+#include <sluice/base/crash_point.h>
+
 #include <csignal>
 #include <cstdlib>
-
-#include <sluice/base/crash_point.h>
 
 #include <gtest/gtest.h>
 

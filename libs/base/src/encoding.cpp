@@ -1,7 +1,7 @@
+#include <sluice/base/encoding.h>
+
 #include <array>
 #include <cstdint>
-
-#include <sluice/base/encoding.h>
 
 namespace sluice {
 namespace {

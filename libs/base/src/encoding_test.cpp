@@ -1,8 +1,8 @@
+#include <sluice/base/encoding.h>
+
 #include <random>
 #include <set>
 #include <string>
-
-#include <sluice/base/encoding.h>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
+#include <sluice/base/error.h>
+
 #include <set>
 #include <string>
-
-#include <sluice/base/error.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

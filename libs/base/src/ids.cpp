@@ -1,8 +1,8 @@
+#include <sluice/base/ids.h>
+
 #include <algorithm>
 #include <format>
 #include <string>
-
-#include <sluice/base/ids.h>
 
 namespace sluice {
 namespace {

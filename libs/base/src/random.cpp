@@ -1,9 +1,10 @@
+#include <sluice/base/random.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include <sluice/base/check.h>
-#include <sluice/base/random.h>
 
 #include <sys/random.h>
 

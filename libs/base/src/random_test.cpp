@@ -1,10 +1,10 @@
+#include <sluice/base/random.h>
+
 #include <array>
 #include <mutex>
 #include <set>
 #include <thread>
 #include <vector>
-
-#include <sluice/base/random.h>
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
+#include <sluice/base/result.h>
+
 #include <memory>
 #include <string>
-
-#include <sluice/base/result.h>
 
 #include <gtest/gtest.h>
 

@@ -1,3 +1,5 @@
+#include <sluice/base/strong_id.h>
+
 #include <concepts>
 #include <cstdint>
 #include <string>
@@ -5,7 +7,6 @@
 #include <unordered_set>
 
 #include <sluice/base/ids.h>
-#include <sluice/base/strong_id.h>
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,9 @@
+#include <sluice/base/trace.h>
+
 #include <algorithm>
 #include <span>
 
 #include <sluice/base/encoding.h>
-#include <sluice/base/trace.h>
 
 namespace sluice {
 namespace {

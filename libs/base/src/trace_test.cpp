@@ -1,6 +1,6 @@
-#include <string>
-
 #include <sluice/base/trace.h>
+
+#include <string>
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
-#include <cstdint>
-
 #include <sluice/base/utf8.h>
+
+#include <cstdint>
 
 namespace sluice {
 

@@ -1,7 +1,7 @@
+#include <sluice/base/utf8.h>
+
 #include <cstdint>
 #include <string>
-
-#include <sluice/base/utf8.h>
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
-#include <sluice/base/encoding.h>
 #include <sluice/base/uuid.h>
+
+#include <sluice/base/encoding.h>
 
 namespace sluice {
 

@@ -1,8 +1,8 @@
+#include <sluice/base/uuid.h>
+
 #include <cstdint>
 #include <set>
 #include <string>
-
-#include <sluice/base/uuid.h>
 
 #include <gtest/gtest.h>
 

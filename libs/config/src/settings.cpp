@@ -1,3 +1,5 @@
+#include <sluice/config/settings.h>
+
 #include "values.h"
 
 #include <algorithm>
@@ -7,7 +9,6 @@
 #include <fstream>
 
 #include <sluice/base/check.h>
-#include <sluice/config/settings.h>
 
 #include <nlohmann/json.hpp>
 

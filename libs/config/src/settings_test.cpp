@@ -1,11 +1,11 @@
+#include <sluice/config/settings.h>
+
 #include <algorithm>
 #include <format>
 #include <fstream>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <sluice/config/settings.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

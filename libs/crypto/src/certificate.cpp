@@ -1,3 +1,5 @@
+#include <sluice/crypto/certificate.h>
+
 #include "openssl.h"
 
 #include <ctime>
@@ -6,7 +8,6 @@
 #include <memory>
 
 #include <sluice/base/encoding.h>
-#include <sluice/crypto/certificate.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>

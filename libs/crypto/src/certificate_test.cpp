@@ -1,9 +1,10 @@
+#include <sluice/crypto/certificate.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
-#include <sluice/crypto/certificate.h>
 #include <sluice/crypto/testing/test_ca.h>
 #include <sluice/crypto/tls_identity.h>
 #include <sluice/testing/temp_dir.h>

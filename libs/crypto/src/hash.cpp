@@ -1,9 +1,10 @@
+#include <sluice/crypto/hash.h>
+
 #include "openssl.h"
 
 #include <limits>
 
 #include <sluice/base/check.h>
-#include <sluice/crypto/hash.h>
 
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>

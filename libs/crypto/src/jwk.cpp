@@ -1,3 +1,5 @@
+#include <sluice/crypto/jwk.h>
+
 #include "openssl.h"
 
 #include <algorithm>
@@ -7,7 +9,6 @@
 
 #include <sluice/base/check.h>
 #include <sluice/base/encoding.h>
-#include <sluice/crypto/jwk.h>
 #include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>

@@ -1,8 +1,9 @@
+#include <sluice/crypto/jwk.h>
+
 #include <format>
 #include <string>
 
 #include <sluice/base/encoding.h>
-#include <sluice/crypto/jwk.h>
 #include <sluice/crypto/testing/test_signer.h>
 
 #include <gtest/gtest.h>

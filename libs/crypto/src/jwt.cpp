@@ -1,9 +1,10 @@
+#include <sluice/crypto/jwt.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include <sluice/base/encoding.h>
-#include <sluice/crypto/jwt.h>
 #include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>

@@ -1,10 +1,11 @@
+#include <sluice/crypto/jwt.h>
+
 #include <format>
 #include <string>
 #include <vector>
 
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/hash.h>
-#include <sluice/crypto/jwt.h>
 #include <sluice/crypto/testing/test_signer.h>
 
 #include <gmock/gmock.h>

@@ -1,3 +1,5 @@
+#include <sluice/crypto/key_ring.h>
+
 #include "openssl.h"
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include <sluice/base/check.h>
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/hash.h>
-#include <sluice/crypto/key_ring.h>
 
 namespace sluice::crypto {
 namespace {
@@ -21,8 +22,7 @@ constexpr std::size_t kNonceSize = 12;  // what GCM is defined for without hashi
 constexpr std::size_t kTagSize = 16;
 constexpr std::size_t kMaxKeyIdSize = 32;
 constexpr std::size_t kMaxKeys = 64;
-// Far above any secret of ours and far below the 2^31 at which OpenSSL's int lengths end.
-constexpr std::size_t kMaxPlainSize = 1 << 24;
+constexpr std::size_t kMaxPlainSize = KeyRing::kMaxSealedSize;
 
 constexpr std::string_view kIdDigits =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
@@ -93,8 +93,12 @@ Result<KeyRing> KeyRing::parse(const Secret& text, Random& random) {
   return KeyRing(std::move(keys), random);
 }
 
-std::string KeyRing::seal(std::string_view plain, std::string_view context) const {
-  SLUICE_CHECK(plain.size() <= kMaxPlainSize && context.size() <= kMaxPlainSize);
+Result<std::string> KeyRing::seal(std::string_view plain, std::string_view context) const {
+  if (plain.size() > kMaxPlainSize || context.size() > kMaxPlainSize) {
+    return fail(Error(ErrorCode::kInvalidArgument,
+                      std::format("more than {} bytes cannot be sealed at once", kMaxPlainSize))
+                    .with_reason("too_large_to_seal"));
+  }
   const Key& key = keys_.back();
   std::string header{kVersion, static_cast<char>(key.id.size())};
   header += key.id;

@@ -1,8 +1,9 @@
+#include <sluice/crypto/key_ring.h>
+
 #include <set>
 #include <string>
 
 #include <sluice/base/encoding.h>
-#include <sluice/crypto/key_ring.h>
 #include <sluice/testing/sim_random.h>
 
 #include <gtest/gtest.h>
@@ -31,7 +32,7 @@ class KeyRingTest : public ::testing::Test {
 TEST_F(KeyRingTest, OpensWhatItSealed) {
   const KeyRing keys = ring(line("k1", 'a'));
   for (const std::string& plain : {std::string(), std::string("psk"), std::string(100'000, '\0')}) {
-    const auto opened = keys.open(keys.seal(plain, "psk/t/d"), "psk/t/d");
+    const auto opened = keys.open(*keys.seal(plain, "psk/t/d"), "psk/t/d");
     ASSERT_TRUE(opened);
     EXPECT_EQ(opened->reveal(), plain);
   }
@@ -41,7 +42,7 @@ TEST_F(KeyRingTest, HidesThePlainTextAndNeverRepeatsItself) {
   const KeyRing keys = ring(line("k1", 'a'));
   std::set<std::string> sealed;
   for (int i = 0; i < 100; ++i) {
-    sealed.insert(keys.seal("canary", "c"));
+    sealed.insert(*keys.seal("canary", "c"));
     EXPECT_EQ(sealed.rbegin()->find("canary"), std::string::npos);
   }
   EXPECT_EQ(sealed.size(), 100U);
@@ -49,7 +50,7 @@ TEST_F(KeyRingTest, HidesThePlainTextAndNeverRepeatsItself) {
 
 TEST_F(KeyRingTest, OpensNothingInAnotherContext) {
   const KeyRing keys = ring(line("k1", 'a'));
-  const auto opened = keys.open(keys.seal("psk", "psk/t/one"), "psk/t/two");
+  const auto opened = keys.open(*keys.seal("psk", "psk/t/one"), "psk/t/two");
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code(), ErrorCode::kDataLoss);
   EXPECT_EQ(opened.error().reason(), "not_authentic");
@@ -57,7 +58,7 @@ TEST_F(KeyRingTest, OpensNothingInAnotherContext) {
 
 TEST_F(KeyRingTest, OpensNothingThatWasChanged) {
   const KeyRing keys = ring(line("k1", 'a'));
-  const std::string sealed = keys.seal("psk", "c");
+  const std::string sealed = *keys.seal("psk", "c");
   for (std::size_t i = 0; i < sealed.size(); ++i) {
     std::string changed = sealed;
     changed[i] = static_cast<char>(changed[i] ^ 1);
@@ -68,12 +69,12 @@ TEST_F(KeyRingTest, OpensNothingThatWasChanged) {
 }
 
 TEST_F(KeyRingTest, RotatesByAppendingAKey) {
-  const std::string before = ring(line("k1", 'a')).seal("psk", "c");
+  const std::string before = *ring(line("k1", 'a')).seal("psk", "c");
   const KeyRing both = ring(line("k1", 'a') + line("k2", 'b'));
   EXPECT_EQ(both.newest_key_id(), "k2");
   ASSERT_TRUE(both.open(before, "c"));
   EXPECT_EQ(KeyRing::key_id_of(before), "k1");
-  const std::string after = both.seal("psk", "c");
+  const std::string after = *both.seal("psk", "c");
   EXPECT_EQ(KeyRing::key_id_of(after), "k2");
 
   const KeyRing rotated = ring(line("k2", 'b'));
@@ -85,7 +86,7 @@ TEST_F(KeyRingTest, RotatesByAppendingAKey) {
 }
 
 TEST_F(KeyRingTest, OpensNothingWithAnotherKeyOfTheSameId) {
-  EXPECT_FALSE(ring(line("k1", 'b')).open(ring(line("k1", 'a')).seal("psk", "c"), "c"));
+  EXPECT_FALSE(ring(line("k1", 'b')).open(*ring(line("k1", 'a')).seal("psk", "c"), "c"));
 }
 
 TEST_F(KeyRingTest, ReadsCommentsAndLinesOfAllSystems) {
@@ -119,6 +120,13 @@ TEST_F(KeyRingTest, NeverQuotesAKeyInErrors) {
 TEST_F(KeyRingTest, TellsNoKeyIdOfWhatIsNotSealed) {
   for (const char* text : {"", "x", "plain text", "\x01\x05"})
     EXPECT_EQ(KeyRing::key_id_of(text), "") << text;
+}
+
+TEST_F(KeyRingTest, RefusesToSealWhatIsTooLarge) {
+  const KeyRing keys = ring(line("k1", 'a'));
+  const auto refused = keys.seal(std::string(KeyRing::kMaxSealedSize + 1, 'x'), "c");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason(), "too_large_to_seal");
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
+#include <sluice/crypto/pem_file.h>
+
 #include <cerrno>
 #include <cstring>
 #include <format>
 #include <fstream>
 #include <utility>
-
-#include <sluice/crypto/pem_file.h>
 
 #include <sys/stat.h>
 

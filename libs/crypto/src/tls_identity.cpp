@@ -1,8 +1,9 @@
+#include <sluice/crypto/tls_identity.h>
+
 #include <format>
 #include <utility>
 
 #include <sluice/crypto/pem_file.h>
-#include <sluice/crypto/tls_identity.h>
 
 namespace sluice::crypto {
 

@@ -1,3 +1,5 @@
+#include <sluice/crypto/token.h>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -5,7 +7,6 @@
 
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/hash.h>
-#include <sluice/crypto/token.h>
 
 namespace sluice::crypto {
 namespace {

@@ -1,9 +1,10 @@
+#include <sluice/crypto/token.h>
+
 #include <set>
 #include <string>
 
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/hash.h>
-#include <sluice/crypto/token.h>
 #include <sluice/testing/sim_random.h>
 
 #include <gmock/gmock.h>

@@ -1,7 +1,7 @@
+#include <sluice/grpc/config.h>
+
 #include <algorithm>
 #include <string>
-
-#include <sluice/grpc/config.h>
 
 namespace sluice::rpc {
 namespace {

@@ -1,3 +1,5 @@
+#include <grpcpp/server.h>
+
 #include "access_table.h"
 #include "address.h"
 #include "monotonic.h"
@@ -17,7 +19,6 @@
 #include <sluice/grpc/raw.h>
 
 #include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
 namespace sluice::rpc {

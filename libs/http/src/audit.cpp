@@ -1,6 +1,6 @@
-#include <string_view>
-
 #include <sluice/http/audit.h>
+
+#include <string_view>
 
 namespace sluice::http {
 

@@ -1,6 +1,7 @@
+#include <sluice/http/authenticator.h>
+
 #include <algorithm>
 
-#include <sluice/http/authenticator.h>
 #include <sluice/http/request.h>
 
 namespace sluice::http {

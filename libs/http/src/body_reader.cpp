@@ -1,8 +1,8 @@
+#include <sluice/http/body_reader.h>
+
 #include <format>
 #include <string>
 #include <utility>
-
-#include <sluice/http/body_reader.h>
 
 namespace sluice::http {
 namespace {

@@ -1,3 +1,5 @@
+#include <sluice/http/client.h>
+
 #include "head.h"
 #include "tls_context.h"
 #include "url.h"
@@ -10,8 +12,6 @@
 #include <mutex>
 #include <optional>
 #include <utility>
-
-#include <sluice/http/client.h>
 
 #include <fcntl.h>
 #include <httplib.h>

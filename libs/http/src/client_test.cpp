@@ -1,4 +1,6 @@
 // The client against servers that do as they please.
+#include <sluice/http/client.h>
+
 #include "canned_server.h"
 
 #include <atomic>
@@ -6,8 +8,6 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <sluice/http/client.h>
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
-#include <chrono>
-
 #include <sluice/http/config.h>
+
+#include <chrono>
 
 namespace sluice::http {
 
@@ -19,6 +19,10 @@ void Config::declare(Settings& settings) {
   settings.integer("http_max_connections", &max_connections, fallback.max_connections,
                    {.min = 1, .max = 100'000},
                    "Connections open at once; idle ones hold no thread.");
+  settings.integer("http_max_connections_per_address", &max_connections_per_address,
+                   fallback.max_connections_per_address, {.min = 0, .max = 100'000},
+                   "The same of one IPv4 address or IPv6 /64, so that nobody can take them all; 0 "
+                   "where a balancer hides the addresses.");
   settings.integer("http_max_waiting", &max_waiting, fallback.max_waiting,
                    {.min = 1, .max = 100'000},
                    "Requests waiting for a thread; beyond it the answer is 503.");

@@ -1,8 +1,9 @@
+#include <sluice/http/etag.h>
+
 #include <algorithm>
 #include <charconv>
 #include <format>
 
-#include <sluice/http/etag.h>
 #include <sluice/http/problem.h>
 #include <sluice/http/request.h>
 

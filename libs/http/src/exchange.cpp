@@ -151,7 +151,7 @@ Result<> Exchange::admit() {
   }
   SLUICE_TRY(authenticate());
   const auth::Principal& caller = *request_.caller;
-  retry_after_ = core_.caller_rate.take(caller.tenant.value() + '\n' + caller.subject);
+  retry_after_ = core_.caller_rate.take(caller.tenant.value() + '\n' + caller.identity());
   if (retry_after_) {
     refusal_ = kRateLimitedCaller;
     return fail(Error(ErrorCode::kResourceExhausted, "too many requests of this caller")
@@ -166,14 +166,6 @@ Result<> Exchange::admit() {
 }
 
 Result<> Exchange::authenticate() {
-  const std::string key = rate_key_of_ip(connection_.peer.ip);
-  // Looked at first, so that whoever has used up its failures learns nothing from further guesses.
-  retry_after_ = core_.address_rate.check(key);
-  if (retry_after_) {
-    refusal_ = kRateLimitedAddress;
-    return fail(Error(ErrorCode::kResourceExhausted, "too many failures from this address")
-                    .with_reason("rate_limited"));
-  }
   auto caller = core_.ports.authenticator->authenticate(request_);
   if (caller) {
     request_.caller = *std::move(caller);
@@ -181,8 +173,10 @@ Result<> Exchange::authenticate() {
   }
   const ErrorCode code = caller.error().code();
   if (code == ErrorCode::kUnauthenticated || code == ErrorCode::kPermissionDenied) {
+    // Afterwards, so that failures of one peer do not shut out everybody who shares its address.
+    // What a guess may cost behind this is the authenticator's to bound.
+    SLUICE_TRY(take_address_token());
     was_refused_ = true;
-    static_cast<void>(core_.address_rate.take(key));
   }
   if (code == ErrorCode::kResourceExhausted) retry_after_ = std::chrono::seconds(1);
   return fail(std::move(caller).error());

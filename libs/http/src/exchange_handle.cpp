@@ -141,7 +141,7 @@ Result<Response> Exchange::run_once() {
   text += '\0';
   text += request_.body;
   request_.idempotency_key = IdempotencyKey{.tenant = request_.caller->tenant,
-                                            .subject = request_.caller->subject,
+                                            .subject = request_.caller->identity(),
                                             .key = std::string(key),
                                             .request_hash = to_hex(crypto::sha256(text))};
   return run_with_key();

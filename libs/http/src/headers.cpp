@@ -1,6 +1,6 @@
-#include <algorithm>
-
 #include <sluice/http/headers.h>
+
+#include <algorithm>
 
 namespace sluice::http {
 namespace {

@@ -216,6 +216,24 @@ TEST_F(HostileTest, BeyondTheLimitTheIdlestConnectionMakesRoom) {
   EXPECT_EQ(second.ask(request("GET", "/open")).status, 200);
 }
 
+TEST_F(HostileTest, OneAddressCannotTakeAllConnections) {
+  server.config.max_connections = 4;
+  server.config.max_connections_per_address = 2;
+  server.start();
+  RawClient silent(server.address);
+  RawClient leaving(server.address);
+  EXPECT_TRUE(RawClient(server.address).is_ended());
+  EXPECT_NE(server.registry.scrape().find(
+                "sluice_http_connections_closed_total{reason=\"address_limit\"} 1"),
+            std::string::npos);
+  RawClient neighbour(server.address, "127.0.0.2");
+  EXPECT_EQ(neighbour.ask(request("GET", "/open")).status, 200);
+  // A place that was left is free again, as soon as the server has noticed.
+  leaving.leave();
+  while (RawClient(server.address).ask(request("GET", "/open")).status != 200) {
+  }
+}
+
 TEST_F(HostileTest, ARefusedUploadStillGetsItsAnswer) {
   server.config.max_upload = Bytes{1024};
   server.start();

@@ -35,10 +35,13 @@ constexpr std::array kRefusals{reason::kMalformedRequest,
                                std::string_view("cancelled"),
                                kOther};
 
-constexpr std::array kClosings{
-    std::string_view("tls_handshake"),    std::string_view("head_timeout"),
-    std::string_view("idle_timeout"),     std::string_view("connection_limit"),
-    std::string_view("descriptor_limit"), std::string_view("cut")};
+constexpr std::array kClosings{std::string_view("tls_handshake"),
+                               std::string_view("head_timeout"),
+                               std::string_view("idle_timeout"),
+                               std::string_view("connection_limit"),
+                               std::string_view("address_limit"),
+                               std::string_view("descriptor_limit"),
+                               std::string_view("cut")};
 
 void count_in(std::map<std::string, Counter, std::less<>>& counters, std::string_view reason) {
   auto found = counters.find(reason);

@@ -1,3 +1,5 @@
+#include <sluice/http/json.h>
+
 #include <format>
 #include <set>
 #include <string>
@@ -5,7 +7,6 @@
 #include <vector>
 
 #include <sluice/base/utf8.h>
-#include <sluice/http/json.h>
 
 #include <nlohmann/json.hpp>
 

@@ -1,9 +1,10 @@
+#include <sluice/http/json_reader.h>
+
 #include <algorithm>
 #include <cmath>
 #include <format>
 
 #include <sluice/base/ids.h>
-#include <sluice/http/json_reader.h>
 
 #include <nlohmann/json.hpp>
 

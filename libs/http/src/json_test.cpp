@@ -1,4 +1,5 @@
 #include <sluice/http/json.h>
+
 #include <sluice/http/json_reader.h>
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+#include <sluice/http/openapi.h>
+
 #include "openapi_schema.h"
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 
 #include <sluice/base/check.h>
 #include <sluice/http/json.h>
-#include <sluice/http/openapi.h>
 #include <sluice/http/problem.h>
 
 #include <nlohmann/json.hpp>

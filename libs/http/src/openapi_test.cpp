@@ -1,4 +1,5 @@
 #include <sluice/http/openapi.h>
+
 #include <sluice/http/request.h>
 
 #include <gtest/gtest.h>

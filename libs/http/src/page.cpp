@@ -1,9 +1,10 @@
+#include <sluice/http/page.h>
+
 #include <algorithm>
 
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/hash.h>
 #include <sluice/http/json.h>
-#include <sluice/http/page.h>
 #include <sluice/http/request.h>
 
 #include <nlohmann/json.hpp>

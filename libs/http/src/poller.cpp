@@ -112,12 +112,18 @@ void Poller::accept_some() {
       if (errno == EMFILE || errno == ENFILE) drop_one_for_lack_of_descriptors();
       return;
     }
+    const SocketAddress peer = describe(address);
+    // First, so that whoever has too many already makes nobody else give way.
+    if (has_too_many(peer.ip)) {
+      ::close(fd);
+      core_.metrics.closed("address_limit");
+      continue;
+    }
     if (open_ >= core_.config.max_connections && !make_room()) {
       ::close(fd);
       core_.metrics.closed("connection_limit");
       continue;
     }
-    const SocketAddress peer = describe(address);
     adopt(fd, peer.ip, peer.port);
   }
 }
@@ -129,6 +135,13 @@ void Poller::drop_one_for_lack_of_descriptors() {
   const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
   if (fd >= 0) ::close(fd);
   spare_ = dup(wakeup_);
+}
+
+bool Poller::has_too_many(const std::string& ip) const {
+  const std::int64_t limit = core_.config.max_connections_per_address;
+  if (limit == 0) return false;
+  const auto found = open_by_address_.find(rate_key_of_ip(ip));
+  return found != open_by_address_.end() && found->second >= limit;
 }
 
 /// Whoever has been between requests for longest can come back; whoever is new cannot wait.
@@ -149,6 +162,7 @@ void Poller::adopt(int fd, const std::string& ip, int port) {
     if (!made->transport.accept_tls(context.get())) return core_.metrics.closed("tls_handshake");
   }
   ++open_;
+  ++open_by_address_[rate_key_of_ip(ip)];
   core_.metrics.accepted.add();
   core_.metrics.connections.add(1);
   Connection& connection = watched_.add(std::move(made));
@@ -250,6 +264,8 @@ void Poller::close(Connection& connection, std::string_view reason) {
 }
 
 void Poller::forget(std::unique_ptr<Connection> connection) {
+  const auto of_address = open_by_address_.find(rate_key_of_ip(connection->peer.ip));
+  if (--of_address->second == 0) open_by_address_.erase(of_address);
   connection.reset();
   --open_;
   core_.metrics.connections.add(-1);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <sluice/base/bounded_queue.h>
@@ -59,6 +60,7 @@ class Poller {
   void wake() const;
   void accept_some();
   void drop_one_for_lack_of_descriptors();
+  bool has_too_many(const std::string& ip) const;
   bool make_room();
   void adopt(int fd, const std::string& ip, int port);
   void take_returned();
@@ -89,6 +91,8 @@ class Poller {
   // The poller's thread alone from here ...
   WatchList watched_;
   std::int64_t open_ = 0;  // watched or with a worker
+  // By rate_key_of_ip(); never more entries than connections.
+  std::unordered_map<std::string, std::int64_t> open_by_address_;
   MonoTime next_reload_{};
   // ... to here; the rest is shared.
   std::mutex mutex_;

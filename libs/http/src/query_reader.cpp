@@ -1,9 +1,10 @@
+#include <sluice/http/query_reader.h>
+
 #include <algorithm>
 #include <charconv>
 #include <format>
 
 #include <sluice/base/ids.h>
-#include <sluice/http/query_reader.h>
 #include <sluice/http/request.h>
 
 namespace sluice::http {

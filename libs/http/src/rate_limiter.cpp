@@ -41,14 +41,14 @@ RateLimiter::Bucket& RateLimiter::bucket_of(const std::string& key, MonoTime now
   return buckets_.emplace(key, Bucket{.tokens = burst_, .at = now}).first->second;
 }
 
-std::optional<std::chrono::seconds> RateLimiter::visit(std::string_view key, double cost) {
+std::optional<std::chrono::seconds> RateLimiter::take(std::string_view key) {
   if (per_second_ <= 0) return std::nullopt;
   const MonoTime now = clock_.mono();
   std::lock_guard lock(mutex_);
   Bucket& bucket = bucket_of(std::string(key), now);
   refill(bucket, now);
   if (bucket.tokens >= 1) {
-    bucket.tokens -= cost;
+    bucket.tokens -= 1;
     return std::nullopt;
   }
   const double wait = std::ceil((1 - bucket.tokens) / per_second_);

@@ -21,9 +21,7 @@ class RateLimiter {
   RateLimiter(double per_second, std::int64_t burst, const Clock& clock);
 
   /// Takes one token, or says in how many seconds there will be one.
-  std::optional<std::chrono::seconds> take(std::string_view key) { return visit(key, 1); }
-  /// The same without taking.
-  std::optional<std::chrono::seconds> check(std::string_view key) { return visit(key, 0); }
+  std::optional<std::chrono::seconds> take(std::string_view key);
 
  private:
   struct Bucket {
@@ -31,7 +29,6 @@ class RateLimiter {
     MonoTime at;
   };
 
-  std::optional<std::chrono::seconds> visit(std::string_view key, double cost);
   Bucket& bucket_of(const std::string& key, MonoTime now);
   void refill(Bucket& bucket, MonoTime now) const;
 

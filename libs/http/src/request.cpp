@@ -1,6 +1,7 @@
+#include <sluice/http/request.h>
+
 #include <sluice/base/check.h>
 #include <sluice/http/json.h>
-#include <sluice/http/request.h>
 
 #include <nlohmann/json.hpp>
 

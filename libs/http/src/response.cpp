@@ -1,5 +1,6 @@
-#include <sluice/http/json.h>
 #include <sluice/http/response.h>
+
+#include <sluice/http/json.h>
 
 #include <nlohmann/json.hpp>
 

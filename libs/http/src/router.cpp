@@ -1,3 +1,5 @@
+#include <sluice/http/router.h>
+
 #include "target.h"
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 
 #include <sluice/base/check.h>
 #include <sluice/base/utf8.h>
-#include <sluice/http/router.h>
 
 namespace sluice::http {
 namespace {

@@ -1,3 +1,5 @@
+#include <sluice/http/server.h>
+
 #include "exchange.h"
 #include "poller.h"
 #include "tls_context.h"
@@ -11,7 +13,6 @@
 
 #include <sluice/base/bounded_queue.h>
 #include <sluice/base/check.h>
-#include <sluice/http/server.h>
 
 namespace sluice::http {
 namespace {

@@ -259,8 +259,29 @@ TEST_F(ServerTest, LimitsTheRateOfACallerAndOfAnAddress) {
   EXPECT_EQ(ask(request("GET", "/v1/things/a")).status, 401);
   EXPECT_EQ(ask(request("GET", "/nothing")).status, 404);
   EXPECT_EQ(ask(request("GET", "/open")).status, 429);
-  // Even a right credential is not looked at any more: guessing must not pay.
-  EXPECT_EQ(ask(request("GET", "/v1/things/a", {"Authorization: Bearer admin"})).status, 429);
+  // A guess is no longer told that it was wrong, and who shares the guesser's address works on.
+  EXPECT_EQ(ask(request("GET", "/v1/things/a", {"Authorization: Bearer guess"})).status, 429);
+  EXPECT_EQ(ask(request("GET", "/v1/things/a", {"Authorization: Bearer admin"})).status, 200);
+}
+
+TEST_F(ServerTest, KeepsCallersOfOneNameApart) {
+  // Two keys that an admin gave the same name.
+  const std::string first = "Authorization: Bearer operator~key-1";
+  const std::string second = "Authorization: Bearer operator~key-2";
+  const auto post = [&](const std::string& key) {
+    return ask(request("POST", "/v1/things", {key, kJson, "Idempotency-Key: k"}, "{}"));
+  };
+  server.config.rate_per_second = 0.001;
+  server.config.rate_burst = 2;
+  server.start();
+  EXPECT_EQ(post(first).status, 201);
+  const Answer other = post(second);
+  EXPECT_EQ(other.status, 201);
+  EXPECT_FALSE(other.headers.get("Idempotency-Replayed"));
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(post(first).headers.get("Idempotency-Replayed"), "true");
+  EXPECT_EQ(post(first).status, 429);
+  EXPECT_EQ(post(second).status, 201);  // its own bucket
 }
 
 TEST_F(ServerTest, RefusesBodiesBeyondTheLimit) {

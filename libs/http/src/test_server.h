@@ -31,16 +31,20 @@ class NullSink final : public LogSink {
   void write(std::string_view) override {}
 };
 
-/// Takes "viewer", "operator", "admin" and "platform" as bearer credentials of tenant acme.
+/// Takes "viewer", "operator", "admin" and "platform" as bearer credentials of tenant acme; what
+/// follows a '~' is the id of the credential.
 class FakeAuthenticator final : public Authenticator {
  public:
   Result<auth::Principal> authenticate(const Request& request) override {
-    SLUICE_TRY_ASSIGN(const std::string_view credential, bearer_credential(request));
+    SLUICE_TRY_ASSIGN(std::string_view credential, bearer_credential(request));
+    const std::size_t at = credential.find('~');
+    const std::string id(at == std::string_view::npos ? credential : credential.substr(at + 1));
+    credential = credential.substr(0, at);
     if (credential == "down") return fail(ErrorCode::kUnavailable, "the store is down");
     auth::Principal out{.tenant = TenantId("acme"),
                         .subject = std::string(credential),
                         .role = auth::Role::kViewer,
-                        .credential_id = "test"};
+                        .credential_id = id};
     if (credential == "operator")
       out.role = auth::Role::kOperator;
     else if (credential == "admin")
@@ -114,8 +118,13 @@ struct Answer {
 /// test instead of hanging it.
 class RawClient {
  public:
-  explicit RawClient(const std::string& address)
+  /// `from` is one of the addresses of loopback, which is all of 127.0.0.0/8.
+  explicit RawClient(const std::string& address, const std::string& from = "127.0.0.1")
       : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    inet_pton(AF_INET, from.c_str(), &own.sin_addr);
+    EXPECT_EQ(bind(fd_, reinterpret_cast<const sockaddr*>(&own), sizeof(own)), 0);
     const std::size_t colon = address.rfind(':');
     sockaddr_in peer{};
     peer.sin_family = AF_INET;

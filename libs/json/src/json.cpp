@@ -1,9 +1,9 @@
+#include <sluice/json/json.h>
+
 #include <algorithm>
 #include <format>
 #include <utility>
 #include <vector>
-
-#include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>
 

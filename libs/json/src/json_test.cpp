@@ -1,7 +1,7 @@
+#include <sluice/json/json.h>
+
 #include <format>
 #include <string>
-
-#include <sluice/json/json.h>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
-#include <vector>
-
 #include <sluice/kafka/config.h>
+
+#include <vector>
 
 namespace sluice::kafka {
 

@@ -1,3 +1,5 @@
+#include <sluice/kafka/consumer_loop.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -5,7 +7,6 @@
 #include <utility>
 
 #include <sluice/base/check.h>
-#include <sluice/kafka/consumer_loop.h>
 
 namespace sluice::kafka {
 
@@ -328,6 +329,10 @@ void ConsumerLoop::note_polled() {
                                           {"partition", state->id.partition.value()},
                                           {"expected", state->expected->value()},
                                           {"found", first.value()}});
+      // The handler, too: its marks for old records would pass for marks of new ones.
+      handler_.on_lost({&state->id, 1});
+      std::erase_if(committing_,
+                    [&](const CommitPoint& point) { return point.partition == state->id; });
       state->durable.reset();
       state->handed.reset();
       state->dealt_with.clear();

@@ -1,10 +1,11 @@
+#include <sluice/kafka/consumer_loop.h>
+
 #include <functional>
 #include <string>
 #include <vector>
 
-#include <sluice/kafka/consumer_loop.h>
-#include <sluice/testing/captured_log.h>
 #include <sluice/kafka/testing/fake_kafka.h>
+#include <sluice/testing/captured_log.h>
 #include <sluice/testing/sim_clock.h>
 #include <sluice/testing/sim_random.h>
 
@@ -252,6 +253,34 @@ TEST_F(ConsumerLoopTest, ReadsATopicFromItsBeginningWhenItWasMadeAnew) {
   ConsumerLoop next = make_loop();
   turn(next);
   EXPECT_THAT(handler_.values, ElementsAre("a", "b", "c", "new"));
+}
+
+TEST_F(ConsumerLoopTest, TakesNoMarkForRecordsOfALogThatWasResetAsOneForNewRecords) {
+  append({"a", "b", "c"});
+  ConsumerLoop loop = make_loop(Durability::kOnMark);
+  bool has_flushed = false;
+  handler_.tick = [&](ConsumerControl& control) -> Result<> {
+    if (has_flushed && handler_.lost.empty()) control.mark_durable("t", Partition(0), Offset(3));
+    return {};
+  };
+  turn(loop);
+  EXPECT_THAT(handler_.values, ElementsAre("a", "b", "c"));
+  auto admin = kafka_.admin(logger_);
+  const std::vector<std::string> topics{"t"};
+  ASSERT_TRUE(admin->remove(topics, 1s));
+  kafka_.create_topic("t", 1);
+  turn(loop);  // finds the end of the new log before there is a record in it
+
+  append({"new", "newer", "newest"});
+  has_flushed = true;
+  handler_.before = [&](auto, auto&) -> Result<> {
+    EXPECT_THAT(handler_.lost, ElementsAre(TopicPartition{"t", Partition(0)}));
+    return {};
+  };
+  for (int i = 0; i < 3; ++i) turn(loop);
+  EXPECT_THAT(handler_.values, ElementsAre("a", "b", "c", "new", "newer", "newest"));
+  EXPECT_EQ(log_->count("kafka_log_reset"), 1U);
+  EXPECT_EQ(committed(), std::nullopt);
 }
 
 TEST_F(ConsumerLoopTest, SurvivesATickThatFailsAndSlowsItDown) {

@@ -40,6 +40,10 @@ constexpr std::int16_t kSyncGroup = 14;
 // least.
 constexpr std::chrono::milliseconds kHeartbeat{1'000};
 
+// A client's end waits for its commits, so these are given up when we do, instead of after a
+// minute. Less than this would be too little for fetches, which wait at the broker.
+constexpr std::chrono::milliseconds kMinSocketTimeout{2'000};
+
 rd_kafka_resp_err_t on_request_sent(rd_kafka_t*, int, const char*, std::int32_t, std::int16_t api,
                                     std::int16_t, std::int32_t, std::size_t, void* is_joining) {
   if (api == kJoinGroup) static_cast<std::atomic<bool>*>(is_joining)->store(true);
@@ -111,6 +115,8 @@ Result<> RdConsumer::open_group(std::string_view group, const std::vector<std::s
             {"heartbeat.interval.ms",
              std::format("{}", std::min(kHeartbeat, limits_.session_timeout / 3).count())},
             {"max.poll.interval.ms", std::format("{}", limits_.max_poll_interval.count())},
+            {"socket.timeout.ms",
+             std::format("{}", std::max(kMinSocketTimeout, limits_.commit_timeout).count())},
             {"enable.auto.commit", "false"},
             {"enable.auto.offset.store", "false"},
             {"auto.offset.reset", "earliest"},
@@ -458,9 +464,9 @@ std::optional<EndOffset> RdConsumer::end_offset(const TopicPartition& partition)
 Result<> RdConsumer::close(RebalanceListener& listener, std::chrono::milliseconds timeout) {
   if (is_closed_) return {};
   listener_ = &listener;
-  const MonoTime deadline = clock_.mono() + timeout;
+  const MonoTime join_deadline = clock_.mono() + timeout;
   std::vector<RecordView> unwanted;
-  while (is_joining_.load() && !reading_.empty() && clock_.mono() < deadline) {
+  while (is_joining_.load() && !reading_.empty() && clock_.mono() < join_deadline) {
     static_cast<void>(poll(std::chrono::milliseconds(20), 0, listener, unwanted));
   }
   std::vector<TopicPartition> ours;
@@ -474,16 +480,19 @@ Result<> RdConsumer::close(RebalanceListener& listener, std::chrono::millisecond
   if (const KafkaError error{rd_kafka_consumer_close_queue(client_.get(), queue.get())}) {
     return fail(error_of(*error, "leave group"));
   }
+  // A deadline of its own: whatever the join and the handler's flush took, librdkafka must get its
+  // chance: it takes our partitions away by itself, without a broker, and until that was answered
+  // its end would wait for ever.
+  const MonoTime leave_deadline = clock_.mono() + timeout;
   while (rd_kafka_consumer_closed(client_.get()) == 0) {
-    if (clock_.mono() >= deadline) {
-      return fail(ErrorCode::kDeadlineExceeded, "leave group: no answer in time");
-    }
     // Rebalances come as events here; records that come still are not ours any more.
     constexpr int kStepMs = 50;
     const Event event(rd_kafka_queue_poll(queue.get(), kStepMs));
     if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
       on_rebalance(rd_kafka_event_error(event.get()),
                    *rd_kafka_event_topic_partition_list(event.get()));
+    } else if (!event && clock_.mono() >= leave_deadline) {
+      return fail(ErrorCode::kDeadlineExceeded, "leave group: no answer in time");
     }
   }
   reading_.clear();

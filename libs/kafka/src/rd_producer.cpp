@@ -181,6 +181,8 @@ Result<> RdProducer::try_append(const Record& record, std::uint64_t token) {
     return fail(ErrorCode::kResourceExhausted, "too many records in flight to kafka");
   }
 
+  // Nobody needs to poll a producer that has nothing in flight, so its time may stand still.
+  if (in_flight_ == 0) now_ = clock_.mono();
   const std::uint32_t slot = take_slot();
   slots_[slot].token = token;
   slots_[slot].sequence = next_sequence_++;
@@ -385,7 +387,8 @@ void RdProducer::start_rebuild(rd_kafka_resp_err_t error, const char* reason) {
 }
 
 void RdProducer::continue_rebuild(std::vector<Completion>& out) {
-  if (returned_.size() < in_flight_ || now_ < rebuild_not_before_) return;
+  // The thread that ends the client before this one must be done, or we would wait for it below.
+  if (returned_.size() < in_flight_ || now_ < rebuild_not_before_ || is_retiring_.load()) return;
 
   topics_.clear();
   last_topic_ = nullptr;
@@ -399,7 +402,11 @@ void RdProducer::continue_rebuild(std::vector<Completion>& out) {
   }
   old_events.reset();
   // Ending the old client waits for its threads, which is not for our owner to do.
-  retiring_ = std::jthread([old = std::move(client_)] {});
+  is_retiring_.store(true);
+  retiring_ = std::jthread([this, old = std::move(client_)]() mutable {
+    old.reset();
+    is_retiring_.store(false);
+  });
   client_ = std::move(*client);
 
   std::ranges::sort(returned_, {}, &Returned::sequence);

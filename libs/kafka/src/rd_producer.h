@@ -2,6 +2,7 @@
 
 #include "rd_client.h"
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -120,6 +121,7 @@ class RdProducer final : public Producer {
   Backoff rebuild_backoff_;
   MonoTime rebuild_not_before_{};
   std::jthread retiring_;  // destroys the old client, which takes a while
+  std::atomic<bool> is_retiring_{false};
 };
 
 }  // namespace sluice::kafka::rd

@@ -1,8 +1,9 @@
+#include <sluice/kafka/record.h>
+
 #include <cstddef>
 #include <cstring>
 
 #include <sluice/base/check.h>
-#include <sluice/kafka/record.h>
 
 namespace sluice::kafka {
 namespace {

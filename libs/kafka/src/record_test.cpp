@@ -1,6 +1,6 @@
-#include <limits>
-
 #include <sluice/kafka/record.h>
+
+#include <limits>
 
 #include <gtest/gtest.h>
 

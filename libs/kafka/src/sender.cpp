@@ -1,3 +1,5 @@
+#include <sluice/kafka/sender.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstdint>
@@ -10,7 +12,6 @@
 #include <vector>
 
 #include <sluice/base/check.h>
-#include <sluice/kafka/sender.h>
 
 namespace sluice::kafka {
 namespace {

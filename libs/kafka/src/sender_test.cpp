@@ -1,9 +1,10 @@
+#include <sluice/kafka/sender.h>
+
 #include <atomic>
 #include <thread>
 
-#include <sluice/kafka/sender.h>
-#include <sluice/testing/eventually.h>
 #include <sluice/kafka/testing/fake_kafka.h>
+#include <sluice/testing/eventually.h>
 #include <sluice/testing/sim_clock.h>
 
 #include <gtest/gtest.h>

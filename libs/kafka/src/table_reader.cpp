@@ -1,9 +1,9 @@
+#include <sluice/kafka/table_reader.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
-
-#include <sluice/kafka/table_reader.h>
 
 namespace sluice::kafka {
 namespace {

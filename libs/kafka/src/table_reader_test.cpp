@@ -1,8 +1,9 @@
+#include <sluice/kafka/table_reader.h>
+
 #include <map>
 
-#include <sluice/kafka/table_reader.h>
-#include <sluice/testing/captured_log.h>
 #include <sluice/kafka/testing/fake_kafka.h>
+#include <sluice/testing/captured_log.h>
 #include <sluice/testing/sim_clock.h>
 
 #include <gmock/gmock.h>

@@ -1,3 +1,5 @@
+#include <sluice/kafka/topic_admin.h>
+
 #include "rd_client.h"
 
 #include <algorithm>
@@ -5,7 +7,7 @@
 #include <format>
 #include <utility>
 
-#include <sluice/kafka/topic_admin.h>
+#include <sluice/base/clock.h>
 
 namespace sluice::kafka {
 namespace rd {
@@ -54,29 +56,36 @@ class RdTopicAdmin final : public TopicAdmin {
                                               std::chrono::milliseconds timeout) override;
 
  private:
+  /// One for all requests of a call, so that many of them take no longer than one may.
+  MonoTime deadline_after(std::chrono::milliseconds timeout) const {
+    return clock_.mono() + std::max(timeout, kMinTimeout);
+  }
   /// Sends a request by `send(options, queue)` and waits for its answer.
   template <typename Send>
-  Result<Event> call(rd_kafka_admin_op_t operation, std::string_view what,
-                     std::chrono::milliseconds timeout, Send send);
-  Result<> create(std::span<const TopicSpec> topics, std::chrono::milliseconds timeout);
+  Result<Event> call(rd_kafka_admin_op_t operation, std::string_view what, MonoTime deadline,
+                     Send send);
+  Result<> create(std::span<const TopicSpec> topics, MonoTime deadline);
   /// Describes a topic that exists, though the broker that is asked may not know it yet.
-  Result<TopicDescription> await(std::string_view topic, std::chrono::milliseconds timeout);
-  Result<TopicDescription> describe_partitions(const std::string& name,
-                                               std::chrono::milliseconds timeout);
+  Result<TopicDescription> await(std::string_view topic, MonoTime deadline);
+  Result<TopicDescription> describe_until(std::string_view topic, MonoTime deadline);
+  Result<TopicDescription> describe_partitions(const std::string& name, MonoTime deadline);
   Result<std::map<TopicPartition, std::int64_t>> offsets_at(
-      std::span<const TopicPartition> partitions, std::int64_t where,
-      std::chrono::milliseconds timeout);
+      std::span<const TopicPartition> partitions, std::int64_t where, MonoTime deadline);
 
   const Config config_;
   const Logger& logger_;
+  const SystemClock clock_;  // what librdkafka's own time-outs run by
   Opaque opaque_;
   Client client_;
 };
 
 template <typename Send>
 Result<Event> RdTopicAdmin::call(rd_kafka_admin_op_t operation, std::string_view what,
-                                 std::chrono::milliseconds timeout, Send send) {
-  timeout = std::max(timeout, kMinTimeout);
+                                 MonoTime deadline, Send send) {
+  const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_.mono());
+  if (timeout.count() <= 0) {
+    return fail(ErrorCode::kDeadlineExceeded, std::format("{}: no time left", what));
+  }
   const AdminOptions options(rd_kafka_AdminOptions_new(client_.get(), operation));
   rd_kafka_AdminOptions_set_request_timeout(options.get(), to_ms(timeout), nullptr, 0);
   if (operation == RD_KAFKA_ADMIN_OP_CREATETOPICS || operation == RD_KAFKA_ADMIN_OP_DELETETOPICS) {
@@ -98,31 +107,29 @@ Result<Event> RdTopicAdmin::call(rd_kafka_admin_op_t operation, std::string_view
 
 Result<> RdTopicAdmin::ensure(std::span<const TopicSpec> topics,
                               std::chrono::milliseconds timeout) {
-  SLUICE_TRY(create(topics, timeout));
+  const MonoTime deadline = deadline_after(timeout);
+  SLUICE_TRY(create(topics, deadline));
   std::vector<TopicDescription> found;
   for (const TopicSpec& topic : topics) {
-    SLUICE_TRY_ASSIGN(TopicDescription description, await(topic.name, timeout));
+    SLUICE_TRY_ASSIGN(TopicDescription description, await(topic.name, deadline));
     found.push_back(std::move(description));
   }
   return judge(topics, found, logger_);
 }
 
-Result<TopicDescription> RdTopicAdmin::await(std::string_view topic,
-                                             std::chrono::milliseconds timeout) {
+Result<TopicDescription> RdTopicAdmin::await(std::string_view topic, MonoTime deadline) {
   const Queue never(rd_kafka_queue_new(client_.get()));
   while (true) {
-    auto description = describe(topic, timeout);
+    auto description = describe_until(topic, deadline);
     if (description || description.error().code() != ErrorCode::kNotFound ||
-        timeout <= kPropagationStep) {
+        clock_.mono() + kPropagationStep >= deadline) {
       return description;
     }
-    timeout -= kPropagationStep;
     const Event none(rd_kafka_queue_poll(never.get(), to_ms(kPropagationStep)));
   }
 }
 
-Result<> RdTopicAdmin::create(std::span<const TopicSpec> topics,
-                              std::chrono::milliseconds timeout) {
+Result<> RdTopicAdmin::create(std::span<const TopicSpec> topics, MonoTime deadline) {
   if (topics.empty()) return {};
   const int replication =
       config_.topic_replication == 0 ? -1 : static_cast<int>(config_.topic_replication);
@@ -142,7 +149,7 @@ Result<> RdTopicAdmin::create(std::span<const TopicSpec> topics,
   }
   auto bare = pointers(wanted);
   SLUICE_TRY_ASSIGN(const Event event,
-                    call(RD_KAFKA_ADMIN_OP_CREATETOPICS, "create topics", timeout,
+                    call(RD_KAFKA_ADMIN_OP_CREATETOPICS, "create topics", deadline,
                          [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
                            rd_kafka_CreateTopics(client_.get(), bare.data(), bare.size(), options,
                                                  queue);
@@ -167,11 +174,11 @@ Result<> RdTopicAdmin::create(std::span<const TopicSpec> topics,
 }
 
 Result<TopicDescription> RdTopicAdmin::describe_partitions(const std::string& name,
-                                                           std::chrono::milliseconds timeout) {
+                                                           MonoTime deadline) {
   std::array<const char*, 1> names{name.c_str()};
   const TopicNames topics(rd_kafka_TopicCollection_of_topic_names(names.data(), names.size()));
   SLUICE_TRY_ASSIGN(const Event event,
-                    call(RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, "describe topic", timeout,
+                    call(RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, "describe topic", deadline,
                          [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
                            rd_kafka_DescribeTopics(client_.get(), topics.get(), options, queue);
                          }));
@@ -198,12 +205,16 @@ Result<TopicDescription> RdTopicAdmin::describe_partitions(const std::string& na
 
 Result<TopicDescription> RdTopicAdmin::describe(std::string_view topic,
                                                 std::chrono::milliseconds timeout) {
+  return describe_until(topic, deadline_after(timeout));
+}
+
+Result<TopicDescription> RdTopicAdmin::describe_until(std::string_view topic, MonoTime deadline) {
   const std::string name = full_name(config_, topic);
-  SLUICE_TRY_ASSIGN(TopicDescription description, describe_partitions(name, timeout));
+  SLUICE_TRY_ASSIGN(TopicDescription description, describe_partitions(name, deadline));
   const ConfigResource resource(rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str()));
   std::array<rd_kafka_ConfigResource_t*, 1> resources{resource.get()};
   SLUICE_TRY_ASSIGN(const Event event,
-                    call(RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, "describe topic", timeout,
+                    call(RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, "describe topic", deadline,
                          [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
                            rd_kafka_DescribeConfigs(client_.get(), resources.data(),
                                                     resources.size(), options, queue);
@@ -235,7 +246,7 @@ Result<> RdTopicAdmin::remove(std::span<const std::string> topics,
   }
   auto bare = pointers(unwanted);
   SLUICE_TRY_ASSIGN(const Event event,
-                    call(RD_KAFKA_ADMIN_OP_DELETETOPICS, "remove topics", timeout,
+                    call(RD_KAFKA_ADMIN_OP_DELETETOPICS, "remove topics", deadline_after(timeout),
                          [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
                            rd_kafka_DeleteTopics(client_.get(), bare.data(), bare.size(), options,
                                                  queue);
@@ -253,12 +264,11 @@ Result<> RdTopicAdmin::remove(std::span<const std::string> topics,
 }
 
 Result<std::map<TopicPartition, std::int64_t>> RdTopicAdmin::offsets_at(
-    std::span<const TopicPartition> partitions, std::int64_t where,
-    std::chrono::milliseconds timeout) {
+    std::span<const TopicPartition> partitions, std::int64_t where, MonoTime deadline) {
   const PartitionList list = make_list(config_, partitions);
   for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = where;
   SLUICE_TRY_ASSIGN(const Event event,
-                    call(RD_KAFKA_ADMIN_OP_LISTOFFSETS, "ask for offsets", timeout,
+                    call(RD_KAFKA_ADMIN_OP_LISTOFFSETS, "ask for offsets", deadline,
                          [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
                            rd_kafka_ListOffsets(client_.get(), list.get(), options, queue);
                          }));
@@ -279,14 +289,15 @@ Result<std::map<TopicPartition, std::int64_t>> RdTopicAdmin::offsets_at(
 Result<std::vector<PartitionLag>> RdTopicAdmin::group_lag(std::string_view group,
                                                           std::string_view topic,
                                                           std::chrono::milliseconds timeout) {
+  const MonoTime deadline = deadline_after(timeout);
   SLUICE_TRY_ASSIGN(const TopicDescription description,
-                    describe_partitions(full_name(config_, topic), timeout));
+                    describe_partitions(full_name(config_, topic), deadline));
   std::vector<TopicPartition> partitions;
   for (std::int32_t i = 0; i < description.partitions; ++i) {
     partitions.push_back({std::string(topic), Partition(i)});
   }
-  SLUICE_TRY_ASSIGN(auto ends, offsets_at(partitions, RD_KAFKA_OFFSET_SPEC_LATEST, timeout));
-  SLUICE_TRY_ASSIGN(auto reached, offsets_at(partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout));
+  SLUICE_TRY_ASSIGN(auto ends, offsets_at(partitions, RD_KAFKA_OFFSET_SPEC_LATEST, deadline));
+  SLUICE_TRY_ASSIGN(auto reached, offsets_at(partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, deadline));
 
   const PartitionList list = make_list(config_, partitions);
   const GroupQuery query(
@@ -294,7 +305,7 @@ Result<std::vector<PartitionLag>> RdTopicAdmin::group_lag(std::string_view group
   std::array<rd_kafka_ListConsumerGroupOffsets_t*, 1> queries{query.get()};
   SLUICE_TRY_ASSIGN(
       const Event event,
-      call(RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, "ask for committed offsets", timeout,
+      call(RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, "ask for committed offsets", deadline,
            [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* queue) {
              rd_kafka_ListConsumerGroupOffsets(client_.get(), queries.data(), queries.size(),
                                                options, queue);

@@ -8,6 +8,7 @@
 #include <sluice/kafka/sender.h>
 #include <sluice/testing/eventually.h>
 #include <sluice/testing/fault_proxy.h>
+#include <sluice/testing/sim_clock.h>
 
 #include <gmock/gmock.h>
 
@@ -74,6 +75,22 @@ TEST(RdProducer, IsRebuiltAfterAFatalErrorAndStoresAllItHadTakenInOrder) {
   EXPECT_EQ(first_time, values);
 }
 
+TEST(RdProducer, SendsAgainAfterAFatalErrorThoughItHadBeenIdleForLongerThanTheDeliveryTimeout) {
+  BrokerWorld world;
+  const std::string topic = world.make_topic(1);
+  testing::SimClock clock;
+  const ProducerConfig limits{.linger = 200ms};
+  rd::RdProducer producer(world.config, limits, clock, world.random, world.logger, world.registry);
+  ASSERT_TRUE(producer.open());
+  clock.advance(2 * limits.delivery_timeout);
+  ASSERT_TRUE(producer.try_append({.topic = topic, .key = "k", .value = "v"}, 7));
+  rd_kafka_test_fatal_error(&producer.native(), RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                            "as the test wants");
+  const auto completions = complete_all(producer, 1);
+  EXPECT_EQ(completions.at(0).failure, std::nullopt);
+  EXPECT_EQ(world.log->count("kafka_producer_rebuild"), 1U);
+}
+
 TEST(RdProducer, FailsRecordsOfATopicThatDoesNotExist) {
   BrokerWorld world;
   const auto producer = world.producer({.linger = 1ms, .delivery_timeout = 2s});
@@ -104,13 +121,21 @@ class BrokerFaults : public ::testing::Test {
     proxy_ = *std::move(proxy);
   }
 
-  std::unique_ptr<Producer> producer_through_proxy(const ProducerConfig& limits) {
+  Config config_through_proxy() const {
     Config config = world_.config;
     config.connect_through = proxy_->address();
-    auto opened =
-        open_producer(config, limits, world_.clock, world_.random, world_.logger, world_.registry);
-    if (!opened) throw std::runtime_error(opened.error().message());
-    return *std::move(opened);
+    return config;
+  }
+
+  template <typename T>
+  static std::unique_ptr<T> opened(Result<std::unique_ptr<T>> result) {
+    if (!result) throw std::runtime_error(result.error().message());
+    return *std::move(result);
+  }
+
+  std::unique_ptr<Producer> producer_through_proxy(const ProducerConfig& limits) {
+    return opened(open_producer(config_through_proxy(), limits, world_.clock, world_.random,
+                                world_.logger, world_.registry));
   }
 
   BrokerWorld world_;
@@ -197,6 +222,51 @@ TEST_F(BrokerFaults, LostAnswersAndBrokenConnectionsCauseNeitherLossNorRepeatsNo
   std::vector<std::string> stored;
   for (const Seen& record : read_all(world_, topic, values.size())) stored.push_back(*record.value);
   EXPECT_EQ(stored, values);
+}
+
+TEST_F(BrokerFaults, AConsumerThatStopsWhileTheBrokerIsSilentDoesEnd) {
+  const std::string topic = world_.make_topic(1);
+  world_.append({{.topic = topic, .value = "v"}});
+  ConsumerConfig limits = quick_limits();
+  limits.commit_timeout = 500ms;
+  RecordingHandler handler;
+  bool has_revoked = false;
+  handler.revoking = [&](auto, ConsumerControl& control) {
+    has_revoked = true;
+    control.mark_durable(topic, Partition(0), Offset(1));  // its commit takes all of the time
+  };
+  {
+    ConsumerLoop loop(
+        {.durability = Durability::kOnMark, .limits = limits}, world_.clock, world_.random,
+        world_.logger, world_.registry,
+        opened(open_group_consumer(config_through_proxy(), limits, testing::unique_name("g"),
+                                   {topic}, world_.clock, world_.logger)),
+        handler);
+    ASSERT_TRUE(eventually([&] {
+      static_cast<void>(loop.step(20ms));
+      return handler.has(1);
+    }));
+    proxy_->freeze();
+    loop.stop();
+    EXPECT_TRUE(has_revoked);
+  }  // a client that waits for what never comes would stay here
+  EXPECT_EQ(world_.log->count("kafka_commit_failed"), 1U);
+}
+
+TEST_F(BrokerFaults, ManyTopicsOnASlowBrokerShareOneTimeout) {
+  std::vector<TopicSpec> topics;
+  std::vector<std::string> names;
+  for (int i = 0; i < 20; ++i) names.push_back(testing::unique_name("many"));
+  for (const std::string& name : names) topics.push_back({.name = name, .partitions = 1});
+  ASSERT_TRUE(world_.admin().ensure(topics, 30s));
+
+  const auto admin = opened(open_topic_admin(config_through_proxy(), world_.logger));
+  ASSERT_TRUE(admin->ensure({topics.data(), 1}, 30s));
+  // Each of the answers comes in time, all together do not.
+  proxy_->set_faults(testing::Direction::kDown, {.delay = 400ms});
+  const auto ensured = admin->ensure(topics, 3s);
+  ASSERT_FALSE(ensured);
+  EXPECT_EQ(ensured.error().code(), ErrorCode::kDeadlineExceeded) << ensured.error().message();
 }
 
 TEST_F(BrokerFaults, ARecordThatIsStoredButNeverAnsweredFailsSayingThatItMayBeStored) {

@@ -1,10 +1,11 @@
+#include <sluice/log/logger.h>
+
 #include "json_line.h"
 
 #include <array>
 #include <utility>
 
 #include <sluice/base/check.h>
-#include <sluice/log/logger.h>
 
 namespace sluice {
 namespace {

@@ -1,10 +1,11 @@
+#include <sluice/log/logger.h>
+
 #include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include <sluice/base/clock.h>
-#include <sluice/log/logger.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

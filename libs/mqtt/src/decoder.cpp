@@ -1,9 +1,9 @@
 #include <sluice/mqtt/decoder.h>
 
-#include <sluice/base/check.h>
-
 #include "properties.h"
 #include "wire.h"
+
+#include <sluice/base/check.h>
 
 namespace sluice::mqtt {
 
@@ -133,7 +133,8 @@ Decoded<Connect> decode_connect(const Frame& frame) {
   const bool has_user_name = (flags & 0x80) != 0;
   const bool has_password = (flags & 0x40) != 0;
   if ((flags & 0x01) != 0) return malformed("reserved connect flag is set [MQTT5-3.1.2-3]");
-  if (!has_will && (flags & 0x38) != 0) return malformed("will flags without a will [MQTT5-3.1.2-11]");
+  if (!has_will && (flags & 0x38) != 0)
+    return malformed("will flags without a will [MQTT5-3.1.2-11]");
   if (has_password && !has_user_name && connect.version != Version::kV5) {
     return malformed("password without user name [MQTT-3.1.2-22]");
   }
@@ -189,14 +190,17 @@ Decoded<Connack> decode_connack(const Frame& frame, Version version) {
     connack.response_information = set->response_information.value_or("");
     connack.server_reference = set->server_reference.value_or("");
   } else {
-    constexpr ReasonCode kCodes[] = {
-        ReasonCode::kSuccess,           ReasonCode::kUnsupportedProtocolVersion,
-        ReasonCode::kClientIdentifierNotValid, ReasonCode::kServerUnavailable,
-        ReasonCode::kBadUserNameOrPassword, ReasonCode::kNotAuthorized};
+    constexpr ReasonCode kCodes[] = {ReasonCode::kSuccess,
+                                     ReasonCode::kUnsupportedProtocolVersion,
+                                     ReasonCode::kClientIdentifierNotValid,
+                                     ReasonCode::kServerUnavailable,
+                                     ReasonCode::kBadUserNameOrPassword,
+                                     ReasonCode::kNotAuthorized};
     if (code >= std::size(kCodes)) return malformed("unknown connack return code");
     connack.reason = kCodes[code];
   }
-  if (const auto end = check_end(in, "connack is cut off"); !end) return std::unexpected(end.error());
+  if (const auto end = check_end(in, "connack is cut off"); !end)
+    return std::unexpected(end.error());
   return connack;
 }
 
@@ -205,12 +209,14 @@ Decoded<Publish> decode_publish(const Frame& frame, Version version) {
                   .dup = (frame.flags & 0x08) != 0,
                   .retain = (frame.flags & 0x01) != 0};
   if (publish.qos > Qos::kExactlyOnce) return malformed("QoS is 3 [MQTT5-3.3.1-4]");
-  if (publish.dup && publish.qos == Qos::kAtMostOnce) return malformed("DUP at QoS 0 [MQTT5-3.3.1-2]");
+  if (publish.dup && publish.qos == Qos::kAtMostOnce)
+    return malformed("DUP at QoS 0 [MQTT5-3.3.1-2]");
   Reader in(frame.body);
   publish.topic = in.text();
   if (publish.qos != Qos::kAtMostOnce) {
     publish.packet_id = in.u16();
-    if (in.ok() && publish.packet_id == 0) return malformed("packet identifier is 0 [MQTT5-2.2.1-3]");
+    if (in.ok() && publish.packet_id == 0)
+      return malformed("packet identifier is 0 [MQTT5-2.2.1-3]");
   }
   if (version == Version::kV5) {
     const auto set = read_properties(in, PropertyPlace::kPublish);
@@ -259,7 +265,8 @@ Decoded<FilterList> read_filters(Reader& in, bool has_options, Version version) 
     if (!has_options) continue;
     const unsigned options = in.u8();
     const unsigned reserved = version == Version::kV5 ? 0xC0 : 0xFC;
-    if ((options & reserved) != 0) return malformed("reserved subscription options [MQTT5-3.8.3-5]");
+    if ((options & reserved) != 0)
+      return malformed("reserved subscription options [MQTT5-3.8.3-5]");
     if ((options & 0x03) == 0x03) return malformed("subscription QoS is 3 [MQTT5-3.8.3-4]");
     if ((options & 0x30) == 0x30) {
       return refused(ReasonCode::kProtocolError, "retain handling is 3 [MQTT5-3.8.3.1]");
@@ -285,7 +292,8 @@ Decoded<Packet> decode_filter_packet(const Frame& frame, Version version, Proper
     const auto set = read_properties(in, place);
     if (!set) return std::unexpected(set.error());
     packet.user = set->user;
-    if constexpr (requires { packet.subscription_id; }) packet.subscription_id = set->subscription_id;
+    if constexpr (requires { packet.subscription_id; })
+      packet.subscription_id = set->subscription_id;
   }
   const auto filters = read_filters(in, has_options, version);
   if (!filters) return std::unexpected(filters.error());
@@ -333,7 +341,8 @@ Decoded<Disconnect> decode_disconnect(const Frame& frame, Version version) {
       disconnect.server_reference = set->server_reference.value_or("");
     }
   }
-  if (const auto end = check_end(in, "disconnect is cut off"); !end) return std::unexpected(end.error());
+  if (const auto end = check_end(in, "disconnect is cut off"); !end)
+    return std::unexpected(end.error());
   return disconnect;
 }
 

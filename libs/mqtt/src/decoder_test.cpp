@@ -1,10 +1,10 @@
 #include <sluice/mqtt/decoder.h>
 
-#include <gtest/gtest.h>
+#include "testing_bytes.h"
 
 #include <vector>
 
-#include "testing_bytes.h"
+#include <gtest/gtest.h>
 
 namespace sluice::mqtt {
 namespace {
@@ -45,8 +45,14 @@ TEST(Framing, RefusesReservedTypesAndOverlongLengths) {
 
 TEST(DecodeConnect, ReadsTheExampleOfTheSpecification) {
   // [MQTT-3.1.2], figure 3.6: user name and password, will QoS 1, clean session, keep alive 10.
-  const Raw raw = Raw().text("MQTT").bytes({4, 0xCE, 0, 10}).text("id").text("will/topic").text("gone")
-                      .text("user").text("pass");
+  const Raw raw = Raw()
+                      .text("MQTT")
+                      .bytes({4, 0xCE, 0, 10})
+                      .text("id")
+                      .text("will/topic")
+                      .text("gone")
+                      .text("user")
+                      .text("pass");
   const auto connect = decode_connect(frame_of(PacketType::kConnect, raw));
   ASSERT_TRUE(connect) << connect.error().what;
   EXPECT_EQ(connect->version, Version::kV311);
@@ -126,14 +132,15 @@ TEST(DecodePublish, RefusesEachFaultWithItsReason) {
     EXPECT_EQ(publish.error().reason, reason) << publish.error().what;
   };
   const auto kMalformed = ReasonCode::kMalformedPacket;
-  refuses(0x06, Raw().text("a").bytes({0, 1}), Version::kV311, kMalformed);        // QoS 3
-  refuses(0x08, Raw().text("a"), Version::kV311, kMalformed);                       // DUP at QoS 0
-  refuses(0x02, Raw().text("a").bytes({0, 0}), Version::kV311, kMalformed);         // id 0
-  refuses(0x02, Raw().text("a").bytes({1}), Version::kV311, kMalformed);            // cut off
-  refuses(0x00, Raw().bytes({0, 5, 'a'}), Version::kV311, kMalformed);              // topic cut off
-  refuses(0x00, Raw().text(""), Version::kV311, ReasonCode::kProtocolError);        // no topic
+  refuses(0x06, Raw().text("a").bytes({0, 1}), Version::kV311, kMalformed);   // QoS 3
+  refuses(0x08, Raw().text("a"), Version::kV311, kMalformed);                 // DUP at QoS 0
+  refuses(0x02, Raw().text("a").bytes({0, 0}), Version::kV311, kMalformed);   // id 0
+  refuses(0x02, Raw().text("a").bytes({1}), Version::kV311, kMalformed);      // cut off
+  refuses(0x00, Raw().bytes({0, 5, 'a'}), Version::kV311, kMalformed);        // topic cut off
+  refuses(0x00, Raw().text(""), Version::kV311, ReasonCode::kProtocolError);  // no topic
   refuses(0x00, Raw().text("").bytes({0}), Version::kV5, ReasonCode::kProtocolError);
-  refuses(0x00, Raw().text("a").bytes({3, 0x23, 0, 0}), Version::kV5, ReasonCode::kTopicAliasInvalid);
+  refuses(0x00, Raw().text("a").bytes({3, 0x23, 0, 0}), Version::kV5,
+          ReasonCode::kTopicAliasInvalid);
   refuses(0x00, Raw().text("a").bytes({2, 0x01, 2}), Version::kV5, ReasonCode::kProtocolError);
 }
 
@@ -145,15 +152,15 @@ TEST(DecodeSubscribe, RefusesEachFaultWithItsReason) {
     EXPECT_EQ(subscribe.error().reason, reason) << subscribe.error().what;
   };
   const auto kMalformed = ReasonCode::kMalformedPacket;
-  refuses(Raw().bytes({0, 1}), Version::kV311, ReasonCode::kProtocolError);           // no filter
-  refuses(Raw().bytes({0, 1}).text("a"), Version::kV311, kMalformed);                 // no options
-  refuses(Raw().bytes({0, 1}).text("a").bytes({3}), Version::kV311, kMalformed);      // QoS 3
-  refuses(Raw().bytes({0, 1}).text("a").bytes({4}), Version::kV311, kMalformed);      // reserved
-  refuses(Raw().bytes({0, 0}).text("a").bytes({0}), Version::kV311, kMalformed);      // id 0
-  refuses(Raw().bytes({0, 1}).text("a").bytes({0}), Version::kV311, kMalformed, 0);   // flags
+  refuses(Raw().bytes({0, 1}), Version::kV311, ReasonCode::kProtocolError);          // no filter
+  refuses(Raw().bytes({0, 1}).text("a"), Version::kV311, kMalformed);                // no options
+  refuses(Raw().bytes({0, 1}).text("a").bytes({3}), Version::kV311, kMalformed);     // QoS 3
+  refuses(Raw().bytes({0, 1}).text("a").bytes({4}), Version::kV311, kMalformed);     // reserved
+  refuses(Raw().bytes({0, 0}).text("a").bytes({0}), Version::kV311, kMalformed);     // id 0
+  refuses(Raw().bytes({0, 1}).text("a").bytes({0}), Version::kV311, kMalformed, 0);  // flags
   refuses(Raw().bytes({0, 1, 0}).text("a").bytes({0x30}), Version::kV5, ReasonCode::kProtocolError);
   refuses(Raw().bytes({0, 1, 2, 0x0B, 0}).text("a").bytes({0}), Version::kV5,
-          ReasonCode::kProtocolError);                                                // id 0
+          ReasonCode::kProtocolError);  // id 0
 }
 
 // Whatever comes, decoding ends, reads nothing outside of the packet (which the sanitizers see) and

@@ -1,19 +1,19 @@
 #include <sluice/mqtt/encoder.h>
 
-#include <sluice/base/check.h>
-
 #include "wire.h"
+
+#include <sluice/base/check.h>
 
 namespace sluice::mqtt {
 
 namespace {
 
 using wire::Property;
-using wire::Writer;
 using wire::varint_size;
+using wire::Writer;
 
-/// Either counts bytes or writes them: each packet's layout is written down once and run twice, first
-/// for the size, so that the output grows once and lengths come out before what they measure.
+/// Either counts bytes or writes them: each packet's layout is written down once and run twice,
+/// first for the size, so that the output grows once and lengths come out before what they measure.
 class Sink {
  public:
   Sink() = default;
@@ -155,7 +155,8 @@ void put_connect_properties(const Connect& packet, Sink& out) {
 unsigned connect_flags(const Connect& packet) {
   unsigned flags = packet.clean_start ? 0x02 : 0;
   if (packet.will) {
-    flags |= 0x04 | static_cast<unsigned>(packet.will->qos) << 3 | (packet.will->retain ? 0x20U : 0U);
+    flags |=
+        0x04 | static_cast<unsigned>(packet.will->qos) << 3 | (packet.will->retain ? 0x20U : 0U);
   }
   if (packet.password) flags |= 0x40;
   if (packet.user_name) flags |= 0x80;
@@ -188,15 +189,21 @@ void encode(const Connect& packet, Output& out) {
 
 std::uint8_t connack_code(ReasonCode reason) {
   switch (reason) {
-    case ReasonCode::kSuccess: return 0;
-    case ReasonCode::kUnsupportedProtocolVersion: return 1;
-    case ReasonCode::kClientIdentifierNotValid: return 2;
+    case ReasonCode::kSuccess:
+      return 0;
+    case ReasonCode::kUnsupportedProtocolVersion:
+      return 1;
+    case ReasonCode::kClientIdentifierNotValid:
+      return 2;
     case ReasonCode::kBadUserNameOrPassword:
-    case ReasonCode::kBadAuthenticationMethod: return 4;
+    case ReasonCode::kBadAuthenticationMethod:
+      return 4;
     case ReasonCode::kNotAuthorized:
     case ReasonCode::kBanned:
-    case ReasonCode::kAdministrativeAction: return 5;
-    default: return 3;
+    case ReasonCode::kAdministrativeAction:
+      return 5;
+    default:
+      return 3;
   }
 }
 
@@ -244,8 +251,7 @@ void encode(const Publish& packet, Version version, Output& out) {
   SLUICE_CHECK((packet.packet_id != 0) == (packet.qos != Qos::kAtMostOnce));
   const unsigned flags = (packet.dup ? 0x08U : 0U) | static_cast<unsigned>(packet.qos) << 1 |
                          (packet.retain ? 0x01U : 0U);
-  append(PacketType::kPublish, flags, out,
-         [&](Sink& sink) { put_publish(packet, version, sink); });
+  append(PacketType::kPublish, flags, out, [&](Sink& sink) { put_publish(packet, version, sink); });
 }
 
 void encode(const Ack& packet, Version version, Output& out) {
@@ -317,7 +323,8 @@ void encode(const FilterAck& packet, Version version, Output& out) {
     }
     for (const ReasonCode reason : packet.reasons) {
       const auto code = static_cast<std::uint8_t>(reason);
-      // Before MQTT 5 there is one failure, and 3.1 has none: there the nearest is the lowest grant.
+      // Before MQTT 5 there is one failure, and 3.1 has none: there the nearest is the lowest
+      // grant.
       if (version == Version::kV5 || !is_failure(reason)) {
         sink.u8(code);
       } else {
@@ -368,10 +375,10 @@ void FilterListBuilder::add(const Subscription& subscription) {
   writer.text(subscription.filter);
   if (has_options_) {
     // The view reads them back with the rules of its version.
-    writer.u8(static_cast<std::uint8_t>(
-        static_cast<unsigned>(subscription.qos) | (subscription.no_local ? 0x04U : 0U) |
-        (subscription.retain_as_published ? 0x08U : 0U) |
-        static_cast<unsigned>(subscription.retain_handling) << 4));
+    writer.u8(static_cast<std::uint8_t>(static_cast<unsigned>(subscription.qos) |
+                                        (subscription.no_local ? 0x04U : 0U) |
+                                        (subscription.retain_as_published ? 0x08U : 0U) |
+                                        static_cast<unsigned>(subscription.retain_handling) << 4));
   }
   ++count_;
 }

@@ -1,13 +1,13 @@
 #include <sluice/mqtt/encoder.h>
 
-#include <sluice/mqtt/decoder.h>
-
-#include <gtest/gtest.h>
+#include "testing_bytes.h"
 
 #include <utility>
 #include <vector>
 
-#include "testing_bytes.h"
+#include <sluice/mqtt/decoder.h>
+
+#include <gtest/gtest.h>
 
 namespace sluice::mqtt {
 namespace {
@@ -22,7 +22,8 @@ Frame only_frame(const Output& out) {
 
 std::vector<std::pair<std::string, std::string>> list(const UserProperties& user) {
   std::vector<std::pair<std::string, std::string>> found;
-  user.for_each([&](std::string_view name, std::string_view value) { found.emplace_back(name, value); });
+  user.for_each(
+      [&](std::string_view name, std::string_view value) { found.emplace_back(name, value); });
   return found;
 }
 
@@ -35,9 +36,13 @@ TEST(EncodePublish, ComesBackAsItWasInEveryVersionAndQos) {
       Publish publish{.topic = "t/x", .payload = bytes_of("payload"), .qos = qos, .retain = true};
       publish.packet_id = qos == Qos::kAtMostOnce ? std::uint16_t{0} : kMaxPacketId;
       publish.dup = qos != Qos::kAtMostOnce;
-      publish.properties = {.payload_format = 1, .expiry_seconds = 77, .topic_alias = 3,
-                            .content_type = "text/plain", .response_topic = "r",
-                            .correlation_data = bytes_of("c"), .user = user.view()};
+      publish.properties = {.payload_format = 1,
+                            .expiry_seconds = 77,
+                            .topic_alias = 3,
+                            .content_type = "text/plain",
+                            .response_topic = "r",
+                            .correlation_data = bytes_of("c"),
+                            .user = user.view()};
       Output out;
       encode(publish, version, out);
       EXPECT_EQ(encoded_size(publish, version), out.size());
@@ -65,8 +70,12 @@ TEST(EncodePublish, ComesBackAsItWasInEveryVersionAndQos) {
 }
 
 TEST(EncodePublish, UsesTheShortestLengthAtEveryBorder) {
-  for (const auto& [payload, header] : {std::pair{124U, 2U}, {125U, 3U}, {16'380U, 3U}, {16'381U, 4U},
-                                        {2'097'148U, 4U}, {2'097'149U, 5U}}) {
+  for (const auto& [payload, header] : {std::pair{124U, 2U},
+                                        {125U, 3U},
+                                        {16'380U, 3U},
+                                        {16'381U, 4U},
+                                        {2'097'148U, 4U},
+                                        {2'097'149U, 5U}}) {
     const std::vector<std::byte> content(payload);
     Output out;
     encode(Publish{.topic = "t", .payload = content}, Version::kV311, out);
@@ -76,8 +85,8 @@ TEST(EncodePublish, UsesTheShortestLengthAtEveryBorder) {
 }
 
 TEST(EncodeAck, TakesFourBytesWhereThereIsNothingToSay) {
-  for (const PacketType type : {PacketType::kPuback, PacketType::kPubrec, PacketType::kPubrel,
-                                PacketType::kPubcomp}) {
+  for (const PacketType type :
+       {PacketType::kPuback, PacketType::kPubrec, PacketType::kPubrel, PacketType::kPubcomp}) {
     Output out;
     encode(Ack{.type = type, .packet_id = 513}, Version::kV5, out);
     EXPECT_EQ(out.size(), 4U);
@@ -89,7 +98,8 @@ TEST(EncodeAck, TakesFourBytesWhereThereIsNothingToSay) {
 }
 
 TEST(EncodeAck, TellsReasonsToMqtt5Alone) {
-  const Ack ack{.packet_id = 1, .reason = ReasonCode::kQuotaExceeded, .reason_string = "limit 100/s"};
+  const Ack ack{
+      .packet_id = 1, .reason = ReasonCode::kQuotaExceeded, .reason_string = "limit 100/s"};
   Output out;
   encode(ack, Version::kV5, out);
   const auto back = decode_ack(only_frame(out), Version::kV5);
@@ -115,13 +125,21 @@ TEST(EncodeConnack, MapsReasonsToWhatOlderClientsKnow) {
 }
 
 TEST(EncodeConnack, ComesBackWithAllItsProperties) {
-  const Connack connack{.session_present = true, .session_expiry_seconds = 60, .receive_maximum = 32,
-                        .maximum_qos = Qos::kAtLeastOnce, .retain_available = false,
-                        .maximum_packet_size = 131'072, .assigned_client_id = "made",
-                        .topic_alias_maximum = 16, .reason_string = "hello",
-                        .wildcard_subscriptions = true, .subscription_identifiers = true,
-                        .shared_subscriptions = false, .server_keep_alive_seconds = 300,
-                        .response_information = "r/", .server_reference = "other:8883"};
+  const Connack connack{.session_present = true,
+                        .session_expiry_seconds = 60,
+                        .receive_maximum = 32,
+                        .maximum_qos = Qos::kAtLeastOnce,
+                        .retain_available = false,
+                        .maximum_packet_size = 131'072,
+                        .assigned_client_id = "made",
+                        .topic_alias_maximum = 16,
+                        .reason_string = "hello",
+                        .wildcard_subscriptions = true,
+                        .subscription_identifiers = true,
+                        .shared_subscriptions = false,
+                        .server_keep_alive_seconds = 300,
+                        .response_information = "r/",
+                        .server_reference = "other:8883"};
   Output out;
   encode(connack, Version::kV5, out);
   const auto back = decode_connack(only_frame(out), Version::kV5);
@@ -145,8 +163,11 @@ TEST(EncodeConnack, ComesBackWithAllItsProperties) {
 TEST(EncodeSubscribe, ComesBackWithOptionsOfItsVersion) {
   for (const Version version : {Version::kV311, Version::kV5}) {
     FilterListBuilder filters(true, version);
-    filters.add({.filter = "a/+", .qos = Qos::kExactlyOnce, .no_local = true,
-                 .retain_as_published = true, .retain_handling = RetainHandling::kDoNotSend});
+    filters.add({.filter = "a/+",
+                 .qos = Qos::kExactlyOnce,
+                 .no_local = true,
+                 .retain_as_published = true,
+                 .retain_handling = RetainHandling::kDoNotSend});
     filters.add({.filter = "#"});
     Output out;
     encode(Subscribe{.packet_id = 9, .subscription_id = 268'435'455, .filters = filters.view()},
@@ -191,7 +212,8 @@ TEST(EncodeDisconnect, IsTwoBytesWhenNothingIsSaid) {
   encode(Disconnect{}, Version::kV5, out);
   EXPECT_EQ(out.size(), 2U);
   out.clear();
-  encode(Disconnect{.reason = ReasonCode::kUseAnotherServer, .server_reference = "b"}, Version::kV5, out);
+  encode(Disconnect{.reason = ReasonCode::kUseAnotherServer, .server_reference = "b"}, Version::kV5,
+         out);
   const auto back = decode_disconnect(only_frame(out), Version::kV5);
   EXPECT_EQ(back->reason, ReasonCode::kUseAnotherServer);
   EXPECT_EQ(back->server_reference, "b");

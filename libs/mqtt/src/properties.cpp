@@ -28,18 +28,26 @@ std::uint16_t places_of(Property property) {
     case Property::kMessageExpiryInterval:
     case Property::kContentType:
     case Property::kResponseTopic:
-    case Property::kCorrelationData: return kPublish | kWill;
-    case Property::kTopicAlias: return kPublish;
-    case Property::kSubscriptionIdentifier: return kPublish | kSubscribe;
-    case Property::kSessionExpiryInterval: return kConnect | kConnack | kDisconnect;
+    case Property::kCorrelationData:
+      return kPublish | kWill;
+    case Property::kTopicAlias:
+      return kPublish;
+    case Property::kSubscriptionIdentifier:
+      return kPublish | kSubscribe;
+    case Property::kSessionExpiryInterval:
+      return kConnect | kConnack | kDisconnect;
     case Property::kAuthenticationMethod:
-    case Property::kAuthenticationData: return kConnect | kConnack | kAuth;
+    case Property::kAuthenticationData:
+      return kConnect | kConnack | kAuth;
     case Property::kRequestProblemInformation:
-    case Property::kRequestResponseInformation: return kConnect;
-    case Property::kWillDelayInterval: return kWill;
+    case Property::kRequestResponseInformation:
+      return kConnect;
+    case Property::kWillDelayInterval:
+      return kWill;
     case Property::kReceiveMaximum:
     case Property::kTopicAliasMaximum:
-    case Property::kMaximumPacketSize: return kConnect | kConnack;
+    case Property::kMaximumPacketSize:
+      return kConnect | kConnack;
     case Property::kAssignedClientIdentifier:
     case Property::kServerKeepAlive:
     case Property::kResponseInformation:
@@ -47,10 +55,14 @@ std::uint16_t places_of(Property property) {
     case Property::kRetainAvailable:
     case Property::kWildcardSubscriptionAvailable:
     case Property::kSubscriptionIdentifierAvailable:
-    case Property::kSharedSubscriptionAvailable: return kConnack;
-    case Property::kServerReference: return kConnack | kDisconnect;
-    case Property::kReasonString: return kConnack | kAck | kDisconnect | kAuth;
-    case Property::kUserProperty: return 0xFFFF;
+    case Property::kSharedSubscriptionAvailable:
+      return kConnack;
+    case Property::kServerReference:
+      return kConnack | kDisconnect;
+    case Property::kReasonString:
+      return kConnack | kAck | kDisconnect | kAuth;
+    case Property::kUserProperty:
+      return 0xFFFF;
   }
   return 0;
 }
@@ -69,35 +81,58 @@ bool set_once(std::optional<T>& field, Value value) {
 
 bool read_value(Reader& in, Property property, PropertySet& set) {
   switch (property) {
-    case Property::kPayloadFormatIndicator: return set_once(set.payload_format, in.u8());
-    case Property::kMessageExpiryInterval: return set_once(set.message_expiry, in.u32());
-    case Property::kContentType: return set_once(set.content_type, in.text());
-    case Property::kResponseTopic: return set_once(set.response_topic, in.text());
-    case Property::kCorrelationData: return set_once(set.correlation_data, in.binary());
-    case Property::kSubscriptionIdentifier: return set_once(set.subscription_id, in.varint());
-    case Property::kSessionExpiryInterval: return set_once(set.session_expiry, in.u32());
-    case Property::kAssignedClientIdentifier: return set_once(set.assigned_client_id, in.text());
-    case Property::kServerKeepAlive: return set_once(set.server_keep_alive, in.u16());
-    case Property::kAuthenticationMethod: return set_once(set.authentication_method, in.text());
-    case Property::kAuthenticationData: return set_once(set.authentication_data, in.binary());
+    case Property::kPayloadFormatIndicator:
+      return set_once(set.payload_format, in.u8());
+    case Property::kMessageExpiryInterval:
+      return set_once(set.message_expiry, in.u32());
+    case Property::kContentType:
+      return set_once(set.content_type, in.text());
+    case Property::kResponseTopic:
+      return set_once(set.response_topic, in.text());
+    case Property::kCorrelationData:
+      return set_once(set.correlation_data, in.binary());
+    case Property::kSubscriptionIdentifier:
+      return set_once(set.subscription_id, in.varint());
+    case Property::kSessionExpiryInterval:
+      return set_once(set.session_expiry, in.u32());
+    case Property::kAssignedClientIdentifier:
+      return set_once(set.assigned_client_id, in.text());
+    case Property::kServerKeepAlive:
+      return set_once(set.server_keep_alive, in.u16());
+    case Property::kAuthenticationMethod:
+      return set_once(set.authentication_method, in.text());
+    case Property::kAuthenticationData:
+      return set_once(set.authentication_data, in.binary());
     case Property::kRequestProblemInformation:
       return set_once(set.request_problem_information, in.u8());
-    case Property::kWillDelayInterval: return set_once(set.will_delay, in.u32());
+    case Property::kWillDelayInterval:
+      return set_once(set.will_delay, in.u32());
     case Property::kRequestResponseInformation:
       return set_once(set.request_response_information, in.u8());
-    case Property::kResponseInformation: return set_once(set.response_information, in.text());
-    case Property::kServerReference: return set_once(set.server_reference, in.text());
-    case Property::kReasonString: return set_once(set.reason_string, in.text());
-    case Property::kReceiveMaximum: return set_once(set.receive_maximum, in.u16());
-    case Property::kTopicAliasMaximum: return set_once(set.topic_alias_maximum, in.u16());
-    case Property::kTopicAlias: return set_once(set.topic_alias, in.u16());
-    case Property::kMaximumQos: return set_once(set.maximum_qos, in.u8());
-    case Property::kRetainAvailable: return set_once(set.retain_available, in.u8());
-    case Property::kMaximumPacketSize: return set_once(set.maximum_packet_size, in.u32());
-    case Property::kWildcardSubscriptionAvailable: return set_once(set.wildcard_available, in.u8());
+    case Property::kResponseInformation:
+      return set_once(set.response_information, in.text());
+    case Property::kServerReference:
+      return set_once(set.server_reference, in.text());
+    case Property::kReasonString:
+      return set_once(set.reason_string, in.text());
+    case Property::kReceiveMaximum:
+      return set_once(set.receive_maximum, in.u16());
+    case Property::kTopicAliasMaximum:
+      return set_once(set.topic_alias_maximum, in.u16());
+    case Property::kTopicAlias:
+      return set_once(set.topic_alias, in.u16());
+    case Property::kMaximumQos:
+      return set_once(set.maximum_qos, in.u8());
+    case Property::kRetainAvailable:
+      return set_once(set.retain_available, in.u8());
+    case Property::kMaximumPacketSize:
+      return set_once(set.maximum_packet_size, in.u32());
+    case Property::kWildcardSubscriptionAvailable:
+      return set_once(set.wildcard_available, in.u8());
     case Property::kSubscriptionIdentifierAvailable:
       return set_once(set.subscription_ids_available, in.u8());
-    case Property::kSharedSubscriptionAvailable: return set_once(set.shared_available, in.u8());
+    case Property::kSharedSubscriptionAvailable:
+      return set_once(set.shared_available, in.u8());
     case Property::kUserProperty:
       in.text();
       in.text();
@@ -143,7 +178,8 @@ Decoded<PropertySet> read_properties(Reader& reader, PropertyPlace place) {
     if (property == Property::kUserProperty) ++user_count;
     const bool is_first = read_value(in, property, set);
     // A server may match several subscriptions with one PUBLISH, [MQTT5-3.3.4-3].
-    const bool may_repeat = property == Property::kSubscriptionIdentifier && place == PropertyPlace::kPublish;
+    const bool may_repeat =
+        property == Property::kSubscriptionIdentifier && place == PropertyPlace::kPublish;
     if (!is_first && !may_repeat) {
       return std::unexpected(protocol_error("a property that may come once came twice"));
     }

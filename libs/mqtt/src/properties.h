@@ -1,13 +1,13 @@
 #pragma once
 
-#include <sluice/mqtt/decoder.h>
-
 #include "wire.h"
+
+#include <sluice/mqtt/decoder.h>
 
 namespace sluice::mqtt {
 
-/// All properties a packet may have, as they came: one decoder for every packet, which says which of
-/// them it allows. Views into the packet.
+/// All properties a packet may have, as they came: one decoder for every packet, which says which
+/// of them it allows. Views into the packet.
 struct PropertySet {
   std::optional<std::uint8_t> payload_format;
   std::optional<std::uint32_t> message_expiry;
@@ -51,8 +51,8 @@ enum class PropertyPlace : std::uint8_t {
   kAuth,
 };
 
-/// Reads the property length and the properties. One that does not belong there, or comes twice, is a
-/// protocol error; one that is cut off or ill-formed makes the reader fail.
+/// Reads the property length and the properties. One that does not belong there, or comes twice, is
+/// a protocol error; one that is cut off or ill-formed makes the reader fail.
 Decoded<PropertySet> read_properties(wire::Reader& reader, PropertyPlace place);
 
 }  // namespace sluice::mqtt

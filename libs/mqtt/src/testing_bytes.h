@@ -1,11 +1,11 @@
 #pragma once
 
-#include <sluice/mqtt/decoder.h>
-#include <sluice/mqtt/encoder.h>
-
 #include <initializer_list>
 #include <string>
 #include <string_view>
+
+#include <sluice/mqtt/decoder.h>
+#include <sluice/mqtt/encoder.h>
 
 namespace sluice::mqtt {
 

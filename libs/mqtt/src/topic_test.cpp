@@ -1,8 +1,8 @@
 #include <sluice/mqtt/topic.h>
 
-#include <gtest/gtest.h>
-
 #include <string>
+
+#include <gtest/gtest.h>
 
 namespace sluice::mqtt {
 namespace {

@@ -1,10 +1,10 @@
 #include "wire.h"
 
-#include <sluice/base/check.h>
-#include <sluice/base/utf8.h>
-
 #include <array>
 #include <cstring>
+
+#include <sluice/base/check.h>
+#include <sluice/base/utf8.h>
 
 namespace sluice::mqtt::wire {
 
@@ -70,40 +70,64 @@ PropertyType type_of(std::uint8_t identifier) {
     case Property::kRetainAvailable:
     case Property::kWildcardSubscriptionAvailable:
     case Property::kSubscriptionIdentifierAvailable:
-    case Property::kSharedSubscriptionAvailable: return PropertyType::kByte;
+    case Property::kSharedSubscriptionAvailable:
+      return PropertyType::kByte;
     case Property::kServerKeepAlive:
     case Property::kReceiveMaximum:
     case Property::kTopicAliasMaximum:
-    case Property::kTopicAlias: return PropertyType::kU16;
+    case Property::kTopicAlias:
+      return PropertyType::kU16;
     case Property::kMessageExpiryInterval:
     case Property::kSessionExpiryInterval:
     case Property::kWillDelayInterval:
-    case Property::kMaximumPacketSize: return PropertyType::kU32;
-    case Property::kSubscriptionIdentifier: return PropertyType::kVarint;
+    case Property::kMaximumPacketSize:
+      return PropertyType::kU32;
+    case Property::kSubscriptionIdentifier:
+      return PropertyType::kVarint;
     case Property::kContentType:
     case Property::kResponseTopic:
     case Property::kAssignedClientIdentifier:
     case Property::kAuthenticationMethod:
     case Property::kResponseInformation:
     case Property::kServerReference:
-    case Property::kReasonString: return PropertyType::kText;
+    case Property::kReasonString:
+      return PropertyType::kText;
     case Property::kCorrelationData:
-    case Property::kAuthenticationData: return PropertyType::kBinary;
-    case Property::kUserProperty: return PropertyType::kPair;
+    case Property::kAuthenticationData:
+      return PropertyType::kBinary;
+    case Property::kUserProperty:
+      return PropertyType::kPair;
   }
   return PropertyType::kNone;
 }
 
 void skip_value(Reader& reader, PropertyType type) {
   switch (type) {
-    case PropertyType::kNone: reader.fail(); return;
-    case PropertyType::kByte: reader.u8(); return;
-    case PropertyType::kU16: reader.u16(); return;
-    case PropertyType::kU32: reader.u32(); return;
-    case PropertyType::kVarint: reader.varint(); return;
-    case PropertyType::kText: reader.text(); return;
-    case PropertyType::kBinary: reader.binary(); return;
-    case PropertyType::kPair: reader.text(); reader.text(); return;
+    case PropertyType::kNone:
+      reader.fail();
+      return;
+    case PropertyType::kByte:
+      reader.u8();
+      return;
+    case PropertyType::kU16:
+      reader.u16();
+      return;
+    case PropertyType::kU32:
+      reader.u32();
+      return;
+    case PropertyType::kVarint:
+      reader.varint();
+      return;
+    case PropertyType::kText:
+      reader.text();
+      return;
+    case PropertyType::kBinary:
+      reader.binary();
+      return;
+    case PropertyType::kPair:
+      reader.text();
+      reader.text();
+      return;
   }
 }
 

@@ -28,7 +28,10 @@ class Reader {
   /// UTF-8 Encoded String: well-formed, without U+0000, [MQTT5-1.5.4].
   std::string_view text();
   std::span<const std::byte> take(std::size_t count);
-  void fail() { ok_ = false; rest_ = {}; }
+  void fail() {
+    ok_ = false;
+    rest_ = {};
+  }
 
  private:
   std::span<const std::byte> rest_;
@@ -79,7 +82,8 @@ constexpr std::size_t varint_size(std::uint32_t value) {
 /// Writes values to memory that was made large enough before.
 class Writer {
  public:
-  explicit Writer(std::span<std::byte> target) : next_(target.data()), end_(next_ + target.size()) {}
+  explicit Writer(std::span<std::byte> target)
+      : next_(target.data()), end_(next_ + target.size()) {}
 
   void u8(std::uint8_t value);
   void u16(std::uint16_t value);

@@ -1,8 +1,8 @@
+#include <sluice/postgres/config.h>
+
 #include "conninfo.h"
 
 #include <vector>
-
-#include <sluice/postgres/config.h>
 
 namespace sluice::postgres {
 
@@ -12,8 +12,10 @@ void Config::declare(Settings& settings) {
   settings.text("postgres_url", &url, "postgresql://127.0.0.1:5432/sluice", {.required = true},
                 "postgresql://user@host:port/database, without a password.");
   settings.secret_file("postgres_password_file", &password, false, "File with the password.");
-  settings.integer("postgres_pool_size", &pool_size, 10, {.min = 1, .max = 1000},
-                   "Most connections of this process; one more for each leadership that it holds.");
+  settings.integer(
+      "postgres_pool_size", &pool_size, 10, {.min = 1, .max = 1000},
+      "Most connections of the pool; one more for each leadership that the process holds "
+      "or waits for.");
   settings.duration("postgres_connect_timeout", &connect_timeout, 2s, {.min = 10ms, .max = 1min},
                     "Longest time to connect, or for a connection to show that it lives.");
   settings.duration(

@@ -1,9 +1,10 @@
+#include <sluice/postgres/config.h>
+
 #include "conninfo.h"
 
 #include <map>
 #include <string>
 
-#include <sluice/postgres/config.h>
 #include <sluice/testing/temp_dir.h>
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+#include <sluice/postgres/copy_writer.h>
+
 #include "connection.h"
 #include "timestamp.h"
 
@@ -8,7 +10,6 @@
 #include <utility>
 
 #include <sluice/base/check.h>
-#include <sluice/postgres/copy_writer.h>
 #include <sluice/postgres/statement.h>
 
 namespace sluice::postgres {

@@ -1,10 +1,10 @@
+#include <sluice/postgres/leadership.h>
+
 #include "advisory_key.h"
 #include "connection.h"
 #include "pool_impl.h"
 
 #include <utility>
-
-#include <sluice/postgres/leadership.h>
 
 namespace sluice::postgres {
 namespace {
@@ -31,15 +31,30 @@ Result<bool> Leadership::acquire() {
     if (session_->is_usable() && session_->check()) return true;
     drop_session();
   }
-  SLUICE_TRY_ASSIGN(auto session, impl.connect(deadline));
+  // Whoever waits keeps its session: a new one for each question would be a process of the server
+  // each, many times a second.
+  auto session = std::move(candidate_);
+  if (session) session->set_deadline(deadline);
+  if (!session || !session->is_usable()) {
+    SLUICE_TRY_ASSIGN(session, impl.connect(deadline));
+  }
   const Param key = advisory_key("leadership", name_);
   SLUICE_TRY_ASSIGN(const Rows rows, session->query("SELECT pg_try_advisory_lock($1)", {&key, 1},
                                                     Connection::Preparation::kNever));
-  if (!rows.one().get<bool>(0)) return false;
+  if (!rows.one().get<bool>(0)) {
+    candidate_ = std::move(session);
+    return false;
+  }
   session_ = std::move(session);
+  ++term_;
   show(impl, name_, true);
   impl.log.info("leadership_gained", {{"name", name_}});
   return true;
+}
+
+std::uint64_t Leadership::term() const {
+  std::lock_guard lock(mutex_);
+  return term_;
 }
 
 bool Leadership::was_leader() const {
@@ -50,6 +65,7 @@ bool Leadership::was_leader() const {
 void Leadership::release() {
   PoolImpl& impl = impl_of(pool_);
   std::lock_guard lock(mutex_);
+  candidate_.reset();
   if (!session_) return;
   // The end of the session gives the lock back too, but a moment after we have gone on.
   session_->set_deadline(impl.clock.mono() + impl.config.connect_timeout);

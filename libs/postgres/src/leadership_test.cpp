@@ -1,6 +1,7 @@
+#include <sluice/postgres/leadership.h>
+
 #include "test_pool.h"
 
-#include <sluice/postgres/leadership.h>
 #include <sluice/testing/eventually.h>
 
 #include <gtest/gtest.h>
@@ -41,6 +42,10 @@ TEST(Leadership, IsHandedOverAtOnceWhenReleased) {
   first.release();
   EXPECT_EQ(second.acquire(), true);
   EXPECT_EQ(first.acquire(), false);
+  EXPECT_EQ(first.term(), 1U);
+  second.release();
+  EXPECT_EQ(first.acquire(), true);
+  EXPECT_EQ(first.term(), 2U);
 }
 
 TEST(Leadership, RunsTransactionsForTheLeaderAlone) {
@@ -83,6 +88,27 @@ TEST(Leadership, PassesToAnotherWhenTheLeadersConnectionIsCut) {
   EXPECT_TRUE(eventually([&] { return first.acquire().has_value(); }));
   EXPECT_FALSE(first.was_leader());
   EXPECT_TRUE(second.was_leader());
+}
+
+TEST(Leadership, AsksAgainInOneSessionWhileAnotherLeads) {
+  TestDatabase database;
+  TestPool one(database.config());
+  TestPool other(database.config());
+  Leadership first(*one, "registry.outbox");
+  Leadership second(*other, "registry.outbox");
+  ASSERT_EQ(first.acquire(), true);
+  ASSERT_EQ(second.acquire(), false);
+  const auto sessions = [&] {
+    return database.query_value(
+        "SELECT string_agg(pid::text, ',' ORDER BY pid) FROM pg_stat_activity "
+        "WHERE application_name = 'test' AND datname = current_database()");
+  };
+  const std::string before = sessions();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(second.acquire(), false);
+  EXPECT_EQ(sessions(), before);
+  // The waiting session may die like any other.
+  database.terminate_backends();
+  EXPECT_TRUE(eventually([&] { return second.acquire().value_or(false); }));
 }
 
 TEST(Leadership, IsLostByALeaderThatTheServerThrewOutInTheMiddleOfATransaction) {

@@ -1,3 +1,5 @@
+#include <sluice/postgres/migrate.h>
+
 #include "advisory_key.h"
 #include "connection.h"
 #include "pool_impl.h"
@@ -8,7 +10,6 @@
 
 #include <sluice/base/check.h>
 #include <sluice/base/crash_point.h>
-#include <sluice/postgres/migrate.h>
 #include <sluice/postgres/statement.h>
 
 namespace sluice::postgres {

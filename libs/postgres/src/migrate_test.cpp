@@ -1,3 +1,5 @@
+#include <sluice/postgres/migrate.h>
+
 #include "test_pool.h"
 
 #include <array>
@@ -9,7 +11,6 @@
 #include <thread>
 #include <vector>
 
-#include <sluice/postgres/migrate.h>
 #include <sluice/testing/child_process.h>
 #include <sluice/testing/environment.h>
 

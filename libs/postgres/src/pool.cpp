@@ -1,10 +1,11 @@
+#include <sluice/postgres/pool.h>
+
 #include "conninfo.h"
 #include "pool_impl.h"
 
 #include <utility>
 
 #include <sluice/base/check.h>
-#include <sluice/postgres/pool.h>
 
 namespace sluice::postgres {
 

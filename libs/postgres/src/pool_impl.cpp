@@ -97,8 +97,17 @@ Result<std::unique_ptr<Connection>> PoolImpl::connect(MonoTime deadline) {
       is_probe = is_probing_ = true;
     }
   }
-  auto opened = Connection::open(conninfo_.reveal(), setup_, clock,
-                                 std::min(deadline, clock.mono() + config.connect_timeout));
+  const MonoTime own_deadline = clock.mono() + config.connect_timeout;
+  auto opened =
+      Connection::open(conninfo_.reveal(), setup_, clock, std::min(deadline, own_deadline));
+  if (!opened && deadline < own_deadline && clock.mono() >= deadline) {
+    // This caller's time was too short to tell: PostgreSQL is not down for all because of that.
+    if (is_probe) {
+      std::lock_guard lock(mutex_);
+      is_probing_ = false;
+    }
+    return fail(ErrorCode::kDeadlineExceeded, "connect to PostgreSQL: no answer in time");
+  }
   note_connect(opened, is_probe);
   return opened;
 }
@@ -114,9 +123,9 @@ void PoolImpl::note_connect(const Result<std::unique_ptr<Connection>>& opened, b
     down_because_ = opened.error();
     next_probe_ = clock.mono() + probe_backoff_.next();
   }
+  metrics.up.set(down_because_ ? 0 : 1);  // under the lock, or an older answer could be the last
   lock.unlock();
   (opened ? metrics.connected : metrics.connect_failed).add();
-  metrics.up.set(opened ? 1 : 0);
   if (opened && was_down) log.info("postgres_up");
   if (!opened && !was_down) log.warning("postgres_down", opened.error());
 }
@@ -165,12 +174,12 @@ void PoolImpl::give_back(std::unique_ptr<Connection> connection) {
 
 void PoolImpl::take_one() {
   ++in_use_;
-  metrics.in_use.set(static_cast<double>(in_use_));
+  metrics.in_use.add(1);  // not set(): the pools of a process share the series
 }
 
 void PoolImpl::put_one_back() {
   --in_use_;
-  metrics.in_use.set(static_cast<double>(in_use_));
+  metrics.in_use.add(-1);
   freed_.notify_one();
 }
 

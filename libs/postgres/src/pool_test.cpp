@@ -1,3 +1,5 @@
+#include <sluice/postgres/pool.h>
+
 #include "test_pool.h"
 
 #include <atomic>
@@ -6,7 +8,6 @@
 #include <thread>
 #include <vector>
 
-#include <sluice/postgres/pool.h>
 #include <sluice/testing/eventually.h>
 
 #include <gtest/gtest.h>
@@ -146,6 +147,37 @@ TEST(Pool, GivesUpOnAServerThatHasStoppedAnsweringAndComesBack) {
   const auto answer = select_one(*pool, {.timeout = 30s});
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code(), ErrorCode::kUnavailable) << "long before its own deadline";
+  server.proxy->thaw();
+  EXPECT_TRUE(eventually([&] { return select_one(*pool).has_value(); }));
+}
+
+TEST(Pool, DoesNotCallTheServerDownBecauseOneCallerHadTooLittleTimeToConnect) {
+  TestDatabase database;
+  ProxiedServer server(database.config());
+  server.config.connect_timeout = 30s;
+  TestPool pool(server.config);
+  server.proxy->freeze();
+  const auto hasty = select_one(*pool, {.timeout = 50ms});
+  ASSERT_FALSE(hasty);
+  EXPECT_EQ(hasty.error().code(), ErrorCode::kDeadlineExceeded) << hasty.error().message();
+  EXPECT_EQ(pool.log->count("postgres_down"), 0U);
+  server.proxy->thaw();
+  EXPECT_TRUE(select_one(*pool)) << "nobody else is told that the server is down";
+}
+
+TEST(Pool, FindsTheServerAgainThoughTheCallerWhoLookedForItHadTooLittleTime) {
+  TestDatabase database;
+  ProxiedServer server(database.config());
+  server.config.connect_timeout = 30s;
+  TestPool pool(server.config);
+  server.proxy->refuse_connections(true);
+  ASSERT_FALSE(select_one(*pool));
+  server.proxy->freeze();
+  server.proxy->refuse_connections(false);
+  ASSERT_TRUE(eventually([&] {
+    const auto hasty = select_one(*pool, {.timeout = 50ms});
+    return !hasty && hasty.error().code() == ErrorCode::kDeadlineExceeded;
+  }));
   server.proxy->thaw();
   EXPECT_TRUE(eventually([&] { return select_one(*pool).has_value(); }));
 }

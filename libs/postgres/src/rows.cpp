@@ -1,3 +1,5 @@
+#include <sluice/postgres/rows.h>
+
 #include "rows_impl.h"
 #include "timestamp.h"
 
@@ -7,7 +9,6 @@
 
 #include <sluice/base/check.h>
 #include <sluice/base/encoding.h>
-#include <sluice/postgres/rows.h>
 
 #include <pqxx/array>
 

@@ -1,7 +1,8 @@
+#include <sluice/postgres/statement.h>
+
 #include <format>
 
 #include <sluice/base/check.h>
-#include <sluice/postgres/statement.h>
 
 namespace sluice::postgres {
 

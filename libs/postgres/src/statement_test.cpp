@@ -1,9 +1,10 @@
+#include <sluice/postgres/statement.h>
+
 #include "timestamp.h"
 
 #include <limits>
 
 #include <sluice/postgres/error_map.h>
-#include <sluice/postgres/statement.h>
 
 #include <gtest/gtest.h>
 
@@ -67,6 +68,8 @@ TEST(Timestamp, IsWrittenAndReadAsPostgresDoes) {
   EXPECT_EQ(parse_timestamp("infinity"), std::nullopt);
   EXPECT_EQ(parse_timestamp("2026-01-31 12:00:00+02"), std::nullopt);
   EXPECT_EQ(format_timestamp(WallTime::max()), "out of range");
+  expect_same_time(sys_days(year::max() / 12 / 31) + 23h, "32767-12-31T23:00:00.000Z",
+                   "32767-12-31 23:00:00+00");
 }
 
 TEST(ErrorMap, FollowsItsTable) {
@@ -75,14 +78,15 @@ TEST(ErrorMap, FollowsItsTable) {
   };
   for (const auto* state : {"08006", "57P01", "57P05", "25006", "28P01", "3D000"})
     check(state, ErrorCode::kUnavailable);
-  for (const auto* state : {"53300", "54000"}) check(state, ErrorCode::kResourceExhausted);
+  for (const auto* state : {"53100", "53300"}) check(state, ErrorCode::kResourceExhausted);
   for (const auto* state : {"57014", "55P03", "25P03", "25P04"})
     check(state, ErrorCode::kDeadlineExceeded);
   for (const auto* state : {"40001", "40P01"}) check(state, ErrorCode::kAborted);
   for (const auto* state : {"23505", "23P01", "42P04", "42P07"})
     check(state, ErrorCode::kAlreadyExists);
   for (const auto* state : {"23503", "23001"}) check(state, ErrorCode::kFailedPrecondition);
-  for (const auto* state : {"23502", "23514", "22P02"}) check(state, ErrorCode::kInvalidArgument);
+  for (const auto* state : {"23502", "23514", "22P02", "54000", "54001"})
+    check(state, ErrorCode::kInvalidArgument);
   check("42501", ErrorCode::kPermissionDenied);
   check("0A000", ErrorCode::kUnimplemented);
   for (const auto* state : {"42601", "42P01", "XX000", "57P06", ""})

@@ -10,11 +10,12 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr WallTime kEpoch = std::chrono::sys_days(std::chrono::year(2000) / 1 / 1);
-// PostgreSQL's range is 4713 BC to 294276 AD. The type std::chrono::year ends at 32767, so that the
-// text forms end there too.
+// PostgreSQL's range is 4713 BC to 294276 AD. The type std::chrono::year ends at 32767, so ours
+// ends there: what could be stored and not read again is refused when it is written.
 constexpr milliseconds kEarliest = milliseconds(-211'813'488'000'000);
-constexpr milliseconds kEnd = milliseconds(9'223'371'331'200'000);
-// The first value past its range: refused as "timestamp out of range".
+constexpr WallTime kEnd =
+    std::chrono::sys_days(std::chrono::year::max() / 12 / 31) + std::chrono::days(1);
+// The first value past PostgreSQL's range: refused as "timestamp out of range".
 constexpr std::int64_t kOutOfRange = 9'223'371'331'200'000'000;
 
 bool take_number(std::string_view& text, int& value) {
@@ -47,8 +48,7 @@ bool take_milliseconds(std::string_view& text, int& value) {
 
 std::string format_timestamp(WallTime time) {
   constexpr WallTime kFirst = std::chrono::sys_days(std::chrono::year::min() / 1 / 1);
-  constexpr WallTime kLast = std::chrono::sys_days(std::chrono::year::max() / 12 / 31);
-  if (time < kFirst || time >= kLast) return "out of range";  // for the server to refuse
+  if (time < kFirst || time >= kEnd) return "out of range";  // for the server to refuse
   const auto day = std::chrono::floor<std::chrono::days>(time);
   const std::chrono::year_month_day date{day};
   const std::chrono::hh_mm_ss clock{time - day};
@@ -82,9 +82,8 @@ std::optional<WallTime> parse_timestamp(std::string_view text) {
 }
 
 std::int64_t to_binary_timestamp(WallTime time) {
-  if (time.time_since_epoch() < kEarliest) return kOutOfRange;
-  const milliseconds since_epoch = time - kEpoch;
-  return since_epoch < kEnd ? since_epoch.count() * 1000 : kOutOfRange;
+  if (time.time_since_epoch() < kEarliest || time >= kEnd) return kOutOfRange;
+  return milliseconds(time - kEpoch).count() * 1000;
 }
 
 }  // namespace sluice::postgres

@@ -1,9 +1,9 @@
+#include <sluice/postgres/transaction.h>
+
 #include "connection.h"
 #include "pool_impl.h"
 
 #include <utility>
-
-#include <sluice/postgres/transaction.h>
 
 namespace sluice::postgres {
 

@@ -1,3 +1,5 @@
+#include <sluice/postgres/transaction.h>
+
 #include "test_pool.h"
 
 #include <atomic>
@@ -6,7 +8,6 @@
 #include <limits>
 #include <thread>
 
-#include <sluice/postgres/transaction.h>
 #include <sluice/testing/eventually.h>
 
 #include <gtest/gtest.h>

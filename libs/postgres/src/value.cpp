@@ -1,10 +1,10 @@
+#include <sluice/postgres/value.h>
+
 #include "timestamp.h"
 
 #include <charconv>
 #include <cmath>
 #include <concepts>
-
-#include <sluice/postgres/value.h>
 
 namespace sluice::postgres {
 namespace {

@@ -5,9 +5,6 @@
 #include "target.h"
 #include "tls.h"
 
-#include <sluice/base/bounded_queue.h>
-#include <sluice/base/check.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -19,6 +16,9 @@
 #include <thread>
 #include <utility>
 
+#include <sluice/base/bounded_queue.h>
+#include <sluice/base/check.h>
+
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -28,8 +28,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How often deadlines, reconnections and held commands are looked at while anything is under way. The only
-// cost is a wake-up; commands themselves never wait for it.
+// How often deadlines, reconnections and held commands are looked at while anything is under way.
+// The only cost is a wake-up; commands themselves never wait for it.
 constexpr milliseconds kTick{10};
 // A slot that moves takes two redirections (ASK, then MOVED); more mean that the nodes disagree.
 constexpr int kMaxRedirects = 8;
@@ -117,19 +117,22 @@ class Client::Impl final : public Connection::Owner {
     const MonoTime now = clock_.mono();
     auto pending = std::make_unique<Pending>(
         Pending{std::move(command), std::move(done), now, now + config_.command_timeout});
-    if (pending_count_.fetch_add(1) >= config_.max_pending || !incoming_.try_push(std::move(pending))) {
+    if (pending_count_.fetch_add(1) >= config_.max_pending ||
+        !incoming_.try_push(std::move(pending))) {
       pending_count_.fetch_sub(1);
       metrics_.over_limit.add();
-      pending->done(fail(Error(ErrorCode::kResourceExhausted,
-                               std::format("{} commands are pending, the limit of redis_max_pending",
-                                           config_.max_pending))
-                             .with_reason("redis_max_pending")));
+      pending->done(
+          fail(Error(ErrorCode::kResourceExhausted,
+                     std::format("{} commands are pending, the limit of redis_max_pending",
+                                 config_.max_pending))
+                   .with_reason("redis_max_pending")));
       return;
     }
     if (!is_woken_.exchange(true)) wake();
   }
 
-  void on_answer(Connection& from, std::unique_ptr<Pending> pending, Result<Reply> answer) override {
+  void on_answer(Connection& from, std::unique_ptr<Pending> pending,
+                 Result<Reply> answer) override {
     if (!pending->done) {  // too late: the caller was told so
       pending_count_.fetch_sub(1);
       return;
@@ -146,15 +149,16 @@ class Client::Impl final : public Connection::Owner {
       return;
     }
     if (is_cluster() && follow(*answer, from.node(), pending)) return;
-    // Not repeated: later commands on the same key may be on their way already, and would be done first.
+    // Not repeated: later commands on the same key may be on their way already, and would be done
+    // first.
     if (is_passing(answer->text())) request_slots();
     metrics_.refused.add();
     finish(std::move(pending), fail(refusal(answer->text())));
   }
 
   void on_late(Pending& pending, const Error& why) override {
-    // It stays among the pending ones, since its answer is still to come: so that a node that is slower
-    // than its callers cannot pile up without bound what nobody waits for.
+    // It stays among the pending ones, since its answer is still to come: so that a node that is
+    // slower than its callers cannot pile up without bound what nobody waits for.
     metrics_.unknown.add();
     answer(pending, fail(why));
   }
@@ -289,7 +293,9 @@ class Client::Impl final : public Connection::Owner {
     if (connection == nullptr) {
       connection = std::make_unique<Connection>(
           node,
-          Connection::Options{config_, target_.user, tls_ ? &*tls_ : nullptr, clock_, random_, epoll_fd_}, *this);
+          Connection::Options{config_, target_.user, tls_ ? &*tls_ : nullptr, clock_, random_,
+                              epoll_fd_},
+          *this);
     }
     return *connection;
   }

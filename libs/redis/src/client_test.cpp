@@ -1,23 +1,17 @@
-#include "fake_redis.h"
-
 #include <sluice/redis/client.h>
+
+#include "fake_redis.h"
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <format>
 #include <latch>
 #include <mutex>
 #include <set>
 #include <thread>
 
-#include <arpa/inet.h>
-#include <csignal>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <gtest/gtest.h>
 #include <sluice/crypto/testing/test_ca.h>
 #include <sluice/testing/captured_log.h>
 #include <sluice/testing/child_process.h>
@@ -25,6 +19,12 @@
 #include <sluice/testing/eventually.h>
 #include <sluice/testing/fault_proxy.h>
 #include <sluice/testing/temp_dir.h>
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace sluice::redis {
 namespace {
@@ -75,7 +75,8 @@ std::uint16_t free_port() {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);  // the socket API's way of naming addresses
+  auto* generic =
+      reinterpret_cast<sockaddr*>(&address);  // the socket API's way of naming addresses
   EXPECT_EQ(bind(fd, generic, size), 0);
   EXPECT_EQ(getsockname(fd, generic, &size), 0);
   close(fd);
@@ -91,8 +92,8 @@ class OwnRedis {
   }
 
   void start() {
-    std::vector<std::string> arguments{"--bind", "127.0.0.1", "--save", "", "--dir",
-                                       folder_.path().string()};
+    std::vector<std::string> arguments{"--bind", "127.0.0.1", "--save",
+                                       "",       "--dir",     folder_.path().string()};
     arguments.insert(arguments.end(), {"--port", tls_ ? "0" : std::to_string(port_)});
     if (tls_) arguments.insert(arguments.end(), {"--tls-port", std::to_string(port_)});
     arguments.insert(arguments.end(), options_.begin(), options_.end());
@@ -107,7 +108,9 @@ class OwnRedis {
     process_->signal(SIGKILL);
     process_->wait();
   }
-  std::string address(const char* host = "127.0.0.1") const { return std::format("{}:{}", host, port_); }
+  std::string address(const char* host = "127.0.0.1") const {
+    return std::format("{}:{}", host, port_);
+  }
 
  private:
   testing::TempDir folder_;
@@ -249,8 +252,8 @@ TEST(Client, SaysThatTheOutcomeIsUnknownWhenTheConnectionDiesUnderACommand) {
     if (!reply) error = reply.error();
     answered.count_down();
   });
-  // Whether the command has reached the socket cannot be seen from here; a second client's cannot either.
-  // What matters: killed after it was handed in, it must end, and never as done.
+  // Whether the command has reached the socket cannot be seen from here; a second client's cannot
+  // either. What matters: killed after it was handed in, it must end, and never as done.
   redis.kill();
   answered.wait();
   EXPECT_EQ(error.code(), ErrorCode::kUnavailable) << error.message();
@@ -406,10 +409,9 @@ TEST(Client, WaitsForAServerThatIsStillLoadingAndKeepsTheOrder) {
     return "+OK\r\n";
   });
   Fixture fixture(config_for(redis.url()));
-  for (const auto& reply :
-       fixture.client->call_all({Command::on_key("k", {"SET", "k", "1"}),
-                                 Command::on_key("k", {"SET", "k", "2"}),
-                                 Command::on_key("k", {"SET", "k", "3"})})) {
+  for (const auto& reply : fixture.client->call_all({Command::on_key("k", {"SET", "k", "1"}),
+                                                     Command::on_key("k", {"SET", "k", "2"}),
+                                                     Command::on_key("k", {"SET", "k", "3"})})) {
     EXPECT_TRUE(reply);
   }
   EXPECT_EQ(redis.received("SET"), (std::vector<std::string>{"1", "2", "3"}));
@@ -420,7 +422,7 @@ TEST(Client, KeepsTheConnectionToAServerThatIsOnlySlow) {
   constexpr int kCommands = 40;
   FakeRedis redis([](const FakeRedis::Words& words) -> std::string {
     if (words.front() != "ECHO") return "+OK\r\n";
-    std::this_thread::sleep_for(50ms);  // the slowness, far shorter than the timeout
+    std::this_thread::sleep_for(50ms);  // pause: a slow server, far within the timeout
     return std::format("+{}\r\n", words[1]);
   });
   Config config = config_for(redis.url());
@@ -478,8 +480,7 @@ TEST(Cluster, KeepsTheOrderOfAKeyWhileItsNodeCannotBeReached) {
       EXPECT_TRUE(reply) << reply.error().message();
       answered.count_down();
     });
-    // In pieces, so that some come while others wait for the next attempt.
-    if (i % 100 == 0) std::this_thread::sleep_for(3ms);
+    if (i % 100 == 0) std::this_thread::sleep_for(3ms);  // pause: some come while others wait
     if (i == kWrites / 2) owner = redis.port();
   }
   answered.wait();
@@ -539,8 +540,8 @@ TEST(Cluster, KeepsOneDevicesKeysTogetherByTheirTag) {
   const std::string tag = testing::unique_name("tag");
   const std::string session = std::format("device:{{{}}}:session", tag);
   const std::string shadow = std::format("device:{{{}}}:shadow", tag);
-  const auto reply = fixture.client->call(
-      Command::on_key(session, {"MSET", session, "s", shadow, "d"}));
+  const auto reply =
+      fixture.client->call(Command::on_key(session, {"MSET", session, "s", shadow, "d"}));
   EXPECT_TRUE(reply) << reply.error().message();
 }
 
@@ -552,7 +553,8 @@ class SlotMove {
     for (const Reply& range : nodes->items()) {
       const auto& node = range.items()[2].items();
       const std::string address = std::format("{}:{}", node[0].text(), node[1].integer());
-      const bool is_source = range.items()[0].integer() <= slot && slot <= range.items()[1].integer();
+      const bool is_source =
+          range.items()[0].integer() <= slot && slot <= range.items()[1].integer();
       if (is_source) {
         source_ = address;
         source_id_ = node[2].text();
@@ -569,7 +571,8 @@ class SlotMove {
   }
   void move_key(const std::string& key) {
     const std::size_t colon = target_.rfind(':');
-    ask(source_, {"MIGRATE", target_.substr(0, colon), target_.substr(colon + 1), key, "0", "5000"});
+    ask(source_,
+        {"MIGRATE", target_.substr(0, colon), target_.substr(colon + 1), key, "0", "5000"});
   }
   void finish() {
     ask(target_, {"CLUSTER", "SETSLOT", slot_, "NODE", target_id_});

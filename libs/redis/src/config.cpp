@@ -7,8 +7,9 @@ namespace sluice::redis {
 using std::chrono::milliseconds;
 
 void Config::declare(Settings& settings) {
-  settings.text("redis_url", &url, "redis://127.0.0.1:6379", {.required = true},
-                "redis://[user@]host:port[,host:port...], rediss:// for TLS; some nodes of a Cluster do.");
+  settings.text(
+      "redis_url", &url, "redis://127.0.0.1:6379", {.required = true},
+      "redis://[user@]host:port[,host:port...], rediss:// for TLS; some nodes of a Cluster do.");
   settings.text("redis_mode", &mode, "single", {.required = true, .one_of = {"single", "cluster"}},
                 "Whether redis_url names one server or nodes of a Redis Cluster.");
   settings.secret_file("redis_password_file", &password, false, "File with the password.");
@@ -24,7 +25,8 @@ void Config::declare(Settings& settings) {
   settings.rule([this] {
     std::vector<FieldFault> faults;
     if (tls_cert_file.empty() != tls_key_file.empty()) {
-      faults.push_back({"redis_tls_cert_file", "goes with redis_tls_key_file: set both or neither"});
+      faults.push_back(
+          {"redis_tls_cert_file", "goes with redis_tls_key_file: set both or neither"});
     }
     if (auto target = Target::parse(url); !target) {
       faults.push_back({"redis_url", target.error().message()});

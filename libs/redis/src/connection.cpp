@@ -1,15 +1,15 @@
 #include "connection.h"
 
-#include <sluice/base/check.h>
-
 #include <algorithm>
 #include <format>
-#include <sys/epoll.h>
 #include <utility>
+
+#include <sluice/base/check.h>
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <hiredis/hiredis_ssl.h>
+#include <sys/epoll.h>
 
 namespace sluice::redis {
 namespace {
@@ -26,21 +26,26 @@ constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
 Reply to_reply(const redisReply& raw) {
   switch (raw.type) {
     case REDIS_REPLY_STRING:
-    case REDIS_REPLY_STATUS: return Reply::of_text({raw.str, raw.len});
-    case REDIS_REPLY_ERROR: return Reply::of_text({raw.str, raw.len}, Reply::Kind::kError);
-    case REDIS_REPLY_INTEGER: return Reply::of_integer(raw.integer);
+    case REDIS_REPLY_STATUS:
+      return Reply::of_text({raw.str, raw.len});
+    case REDIS_REPLY_ERROR:
+      return Reply::of_text({raw.str, raw.len}, Reply::Kind::kError);
+    case REDIS_REPLY_INTEGER:
+      return Reply::of_integer(raw.integer);
     case REDIS_REPLY_ARRAY: {
       std::vector<Reply> items;
       items.reserve(raw.elements);
       for (std::size_t i = 0; i < raw.elements; ++i) items.push_back(to_reply(*raw.element[i]));
       return Reply::of_array(std::move(items));
     }
-    default: return Reply::nil();  // RESP2, which we speak, has no further kinds
+    default:
+      return Reply::nil();  // RESP2, which we speak, has no further kinds
   }
 }
 
 Error outcome_unknown(const Error& why) {
-  return Error(why.code(), std::format("{}; whether the command was done is unknown", why.message()))
+  return Error(why.code(),
+               std::format("{}; whether the command was done is unknown", why.message()))
       .with_reason("outcome_unknown");
 }
 
@@ -92,10 +97,10 @@ struct Connection::Hooks {
       // Set first, so that whatever the owner sends now waits for the next connection.
       if (connection.state_ == State::kReady) {
         connection.state_ = State::kDown;
-        connection.down_because_ = Error(
-            ErrorCode::kUnavailable,
-            std::format("connection to {} lost: {}", connection.node_.address(),
-                        context->err != 0 ? context->errstr : "closed by the server"));
+        connection.down_because_ =
+            Error(ErrorCode::kUnavailable,
+                  std::format("connection to {} lost: {}", connection.node_.address(),
+                              context->err != 0 ? context->errstr : "closed by the server"));
       }
       connection.owner_.on_answer(connection, std::move(pending),
                                   fail(outcome_unknown(connection.down_because_)));
@@ -139,13 +144,13 @@ void Connection::on_epoll(std::uint32_t events) {
 
 void Connection::tick(MonoTime now) {
   expire_waiting(now);
-  const bool is_silent =
-      !in_flight_.empty() && heard_at_ + options_.config.command_timeout <= now;
+  const bool is_silent = !in_flight_.empty() && heard_at_ + options_.config.command_timeout <= now;
   const bool is_unborn = (state_ == State::kConnecting || state_ == State::kAuthenticating) &&
                          connect_deadline_ <= now;
   if (is_silent || is_unborn) {
     // A peer that is frozen or cut off answers nothing for ever: only a new connection helps. One
-    // that is only slow keeps its connection: a new one would lose what is in flight and be as slow.
+    // that is only slow keeps its connection: a new one would lose what is in flight and be as
+    // slow.
     down_because_ = Error(ErrorCode::kDeadlineExceeded,
                           std::format("{} did not answer within {} ms", node_.address(),
                                       options_.config.command_timeout.count()));
@@ -210,9 +215,9 @@ void Connection::on_connected(int status) {
   greet();
 }
 
-/// A connection counts as made when Redis itself has answered on it. Before that a handshake may fail, a
-/// proxy may have accepted for a server that is not there, or the server may still be loading its data;
-/// commands sent then would be lost, or refused while later ones are done.
+/// A connection counts as made when Redis itself has answered on it. Before that a handshake may
+/// fail, a proxy may have accepted for a server that is not there, or the server may still be
+/// loading its data; commands sent then would be lost, or refused while later ones are done.
 void Connection::greet() {
   state_ = State::kAuthenticating;
   const std::string& password = options_.config.password.reveal();
@@ -287,7 +292,7 @@ void Connection::go_down(Error why) {
 
 void Connection::set_interest(std::uint32_t interest) {
   if (interest == interest_ || context_ == nullptr) return;
-  const int operation = interest_ == 0 ? EPOLL_CTL_ADD
+  const int operation = interest_ == 0  ? EPOLL_CTL_ADD
                         : interest == 0 ? EPOLL_CTL_DEL
                                         : EPOLL_CTL_MOD;
   interest_ = interest;
@@ -314,9 +319,9 @@ void Connection::expire_waiting(MonoTime now) {
 
 void Connection::expire_in_flight(MonoTime now) {
   if (in_flight_.empty() || in_flight_expiry_ > now) return;
-  const Error why = outcome_unknown(
-      Error(ErrorCode::kDeadlineExceeded,
-            std::format("{} did not answer before the deadline", node_.address())));
+  const Error why =
+      outcome_unknown(Error(ErrorCode::kDeadlineExceeded,
+                            std::format("{} did not answer before the deadline", node_.address())));
   in_flight_expiry_ = MonoTime::max();
   for (auto& pending : in_flight_) {
     if (!pending->done) continue;  // told already

@@ -3,14 +3,14 @@
 #include "slot_map.h"
 #include "tls.h"
 
-#include <sluice/base/backoff.h>
-#include <sluice/base/clock.h>
-#include <sluice/redis/client.h>
-
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
+
+#include <sluice/base/backoff.h>
+#include <sluice/base/clock.h>
+#include <sluice/redis/client.h>
 
 struct redisAsyncContext;
 
@@ -27,9 +27,9 @@ struct Pending {
   bool is_asking = false;  // to be preceded by ASKING, once
 };
 
-/// One pipelined connection to one node, over hiredis' asynchronous context. Lives on the I/O thread
-/// alone. Reconnects by itself with full jitter as long as something waits to be sent, and sends nothing
-/// before Redis has answered a PING on the new connection.
+/// One pipelined connection to one node, over hiredis' asynchronous context. Lives on the I/O
+/// thread alone. Reconnects by itself with full jitter as long as something waits to be sent, and
+/// sends nothing before Redis has answered a PING on the new connection.
 class Connection {
  public:
   /// What the connection tells its client.
@@ -39,8 +39,9 @@ class Connection {
     /// The answer to a sent command; an error where the connection went before the answer came.
     virtual void on_answer(Connection& from, std::unique_ptr<Pending> pending,
                            Result<Reply> answer) = 0;
-    /// The deadline of a sent command passed: the caller is to be told, and the callback is then empty.
-    /// The command itself comes to on_answer() with its answer, or with the end of the connection.
+    /// The deadline of a sent command passed: the caller is to be told, and the callback is then
+    /// empty. The command itself comes to on_answer() with its answer, or with the end of the
+    /// connection.
     virtual void on_late(Pending& pending, const Error& why) = 0;
     /// The connection is down; commands not yet sent wait in it (see take_waiting).
     virtual void on_down(Connection& connection, const Error& why) = 0;
@@ -49,7 +50,7 @@ class Connection {
   struct Options {
     const Config& config;
     const std::string& user;  // empty: the default user
-    const TlsSessions* tls;  // null: plain TCP
+    const TlsSessions* tls;   // null: plain TCP
     const Clock& clock;
     Random& random;
     int epoll_fd;
@@ -100,9 +101,10 @@ class Connection {
   MonoTime connect_deadline_{};
   Error down_because_{ErrorCode::kUnavailable, "not connected yet"};
   std::deque<std::unique_ptr<Pending>> waiting_;
-  std::deque<std::unique_ptr<Pending>> in_flight_;  // as hiredis' callbacks, which run for every one
-  MonoTime heard_at_{};           // the last bytes, or the first command after a pause
-  MonoTime in_flight_expiry_{};   // no deadline in in_flight_ is earlier
+  std::deque<std::unique_ptr<Pending>>
+      in_flight_;                // as hiredis' callbacks, which run for every one
+  MonoTime heard_at_{};          // the last bytes, or the first command after a pause
+  MonoTime in_flight_expiry_{};  // no deadline in in_flight_ is earlier
 };
 
 }  // namespace sluice::redis

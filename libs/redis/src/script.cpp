@@ -1,11 +1,11 @@
-#include <sluice/redis/client.h>
-
 #include <format>
 #include <future>
 #include <utility>
 
-#include <openssl/sha.h>
 #include <sluice/base/encoding.h>
+#include <sluice/redis/client.h>
+
+#include <openssl/sha.h>
 
 namespace sluice::redis {
 namespace {

@@ -35,7 +35,8 @@ Result<SlotMap> SlotMap::parse(const Reply& reply, const Node& asked) {
   SlotMap map;
   for (const Reply& range : reply.items()) {
     // [first slot, last slot, [host, port, id, …] of the master, replicas …]
-    if (range.items().size() < 3 || range.items()[2].items().size() < 2) return refuse("a short range");
+    if (range.items().size() < 3 || range.items()[2].items().size() < 2)
+      return refuse("a short range");
     const std::int64_t first = range.items()[0].integer();
     const std::int64_t last = range.items()[1].integer();
     const std::int64_t port = range.items()[2].items()[1].integer();

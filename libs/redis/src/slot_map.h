@@ -1,9 +1,5 @@
 #pragma once
 
-#include <sluice/base/result.h>
-#include <sluice/redis/command.h>
-#include <sluice/redis/reply.h>
-
 #include <array>
 #include <cstdint>
 #include <format>
@@ -11,6 +7,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sluice/base/result.h>
+#include <sluice/redis/command.h>
+#include <sluice/redis/reply.h>
 
 namespace sluice::redis {
 

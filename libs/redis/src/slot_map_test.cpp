@@ -14,8 +14,8 @@ Reply range(std::int64_t first, std::int64_t last, std::string host, std::int64_
 const Node kAsked{"10.0.0.9", 7000};
 
 TEST(SlotMap, KnowsWhichNodeServesASlot) {
-  const auto map = SlotMap::parse(
-      Reply::of_array({range(0, 100, "a", 1), range(101, 16383, "b", 2)}), kAsked);
+  const auto map =
+      SlotMap::parse(Reply::of_array({range(0, 100, "a", 1), range(101, 16383, "b", 2)}), kAsked);
   ASSERT_TRUE(map);
   EXPECT_EQ(map->node_of(100)->host, "a");
   EXPECT_EQ(map->node_of(101)->host, "b");

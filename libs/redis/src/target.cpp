@@ -16,15 +16,15 @@ Result<Target> Target::parse(std::string_view url) {
     target.user = url.substr(0, at);
     url.remove_prefix(at + 1);
     if (target.user.contains(':')) {
-      return fail(ErrorCode::kInvalidArgument,
-                  "must not hold a password: use redis_password_file");
+      return fail(ErrorCode::kInvalidArgument, "must not hold a password: use redis_password_file");
     }
   }
   if (url.ends_with('/')) url.remove_suffix(1);
   while (true) {
     const std::size_t comma = url.find(',');
     SLUICE_TRY_ASSIGN(Node node, Node::parse(url.substr(0, comma)));
-    if (node.host.empty()) return fail(ErrorCode::kInvalidArgument, "names a server without a host");
+    if (node.host.empty())
+      return fail(ErrorCode::kInvalidArgument, "names a server without a host");
     target.nodes.push_back(std::move(node));
     if (comma == std::string_view::npos) return target;
     url.remove_prefix(comma + 1);

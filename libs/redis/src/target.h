@@ -2,11 +2,11 @@
 
 #include "slot_map.h"
 
-#include <sluice/base/result.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sluice/base/result.h>
 
 namespace sluice::redis {
 

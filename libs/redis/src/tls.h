@@ -1,18 +1,18 @@
 #pragma once
 
-#include <sluice/base/result.h>
-#include <sluice/redis/config.h>
-
 #include <memory>
 #include <string>
+
+#include <sluice/base/result.h>
+#include <sluice/redis/config.h>
 
 struct ssl_ctx_st;
 struct ssl_st;
 
 namespace sluice::redis {
 
-/// Makes TLS sessions for connections to Redis. hiredis has such a helper, but it does not compare the
-/// server's name with its certificate; this does, which is why OpenSSL is used here directly.
+/// Makes TLS sessions for connections to Redis. hiredis has such a helper, but it does not compare
+/// the server's name with its certificate; this does, which is why OpenSSL is used here directly.
 class TlsSessions {
  public:
   static Result<TlsSessions> open(const Config& config);

@@ -51,7 +51,7 @@ TEST(Core, CallsNothingOfABodyWhoseDrainHookThrew) {
   fixture.core.scrape();
   EXPECT_EQ(fixture.gauge_calls, 0);
   const int checks = fixture.checks;
-  std::this_thread::sleep_for(5 * fixture.settings.readiness_period);  // a check would come in it
+  std::this_thread::sleep_for(5 * fixture.settings.readiness_period);  // pause: no check comes
   EXPECT_EQ(fixture.checks, checks);
 }
 

@@ -1,3 +1,5 @@
+#include <sluice/service/periodic_task.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -5,8 +7,6 @@
 #include <mutex>
 #include <thread>
 #include <utility>
-
-#include <sluice/service/periodic_task.h>
 
 namespace sluice::service {
 namespace {

@@ -1,10 +1,11 @@
+#include <sluice/service/periodic_task.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 
-#include <sluice/service/periodic_task.h>
 #include <sluice/testing/captured_log.h>
 #include <sluice/testing/eventually.h>
 #include <sluice/testing/sim_clock.h>

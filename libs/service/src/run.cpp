@@ -1,3 +1,5 @@
+#include <sluice/service/run.h>
+
 #include "command_line.h"
 #include "core.h"
 #include "ops_server.h"
@@ -14,7 +16,6 @@
 #include <sluice/base/random.h>
 #include <sluice/log/logger.h>
 #include <sluice/metrics/metrics.h>
-#include <sluice/service/run.h>
 
 #include <unistd.h>
 

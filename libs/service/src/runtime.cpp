@@ -1,8 +1,8 @@
+#include <sluice/service/runtime.h>
+
 #include "core.h"
 
 #include <cstdlib>
-
-#include <sluice/service/runtime.h>
 
 #include <cxxabi.h>
 

@@ -1,13 +1,13 @@
 // A FaultProxy as a program, for tests that are not C++: prints its address, then takes one command
 // a line and answers each with one line. Ends when its standard input does.
 
+#include <sluice/testing/fault_proxy.h>
+
 #include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <string>
 #include <string_view>
-
-#include <sluice/testing/fault_proxy.h>
 
 namespace {
 

@@ -1,8 +1,8 @@
+#include <sluice/testing/captured_log.h>
+
 #include <algorithm>
 #include <format>
 #include <utility>
-
-#include <sluice/testing/captured_log.h>
 
 namespace sluice::testing {
 

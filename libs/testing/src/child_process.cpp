@@ -1,3 +1,5 @@
+#include <sluice/testing/child_process.h>
+
 #include "sockets.h"
 
 #include <array>
@@ -11,7 +13,6 @@
 #include <system_error>
 #include <thread>
 
-#include <sluice/testing/child_process.h>
 #include <sluice/testing/temp_dir.h>
 
 #include <fcntl.h>

@@ -1,8 +1,9 @@
+#include <sluice/testing/child_process.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <system_error>
 
-#include <sluice/testing/child_process.h>
 #include <sluice/testing/temp_dir.h>
 
 #include <gtest/gtest.h>

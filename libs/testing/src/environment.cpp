@@ -1,3 +1,5 @@
+#include <sluice/testing/environment.h>
+
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -5,8 +7,6 @@
 #include <cstdlib>
 #include <format>
 #include <stdexcept>
-
-#include <sluice/testing/environment.h>
 
 #include <unistd.h>
 

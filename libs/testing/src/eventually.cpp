@@ -1,7 +1,7 @@
+#include <sluice/testing/eventually.h>
+
 #include <algorithm>
 #include <thread>
-
-#include <sluice/testing/eventually.h>
 
 namespace sluice::testing {
 

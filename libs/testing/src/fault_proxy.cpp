@@ -1,8 +1,8 @@
+#include <sluice/testing/fault_proxy.h>
+
 #include "proxy_loop.h"
 
 #include <utility>
-
-#include <sluice/testing/fault_proxy.h>
 
 #include <netinet/in.h>
 #include <sys/eventfd.h>

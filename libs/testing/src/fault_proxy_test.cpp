@@ -1,3 +1,5 @@
+#include <sluice/testing/fault_proxy.h>
+
 #include "sockets.h"
 
 #include <cerrno>
@@ -9,7 +11,6 @@
 #include <sluice/testing/child_process.h>
 #include <sluice/testing/environment.h>
 #include <sluice/testing/eventually.h>
-#include <sluice/testing/fault_proxy.h>
 
 #include <gtest/gtest.h>
 #include <poll.h>

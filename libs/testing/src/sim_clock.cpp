@@ -1,7 +1,8 @@
+#include <sluice/testing/sim_clock.h>
+
 #include <algorithm>
 
 #include <sluice/base/check.h>
-#include <sluice/testing/sim_clock.h>
 
 namespace sluice::testing {
 namespace {

@@ -1,7 +1,8 @@
+#include <sluice/testing/sim_random.h>
+
 #include <bit>
 
 #include <sluice/base/check.h>
-#include <sluice/testing/sim_random.h>
 
 namespace sluice::testing {
 namespace {

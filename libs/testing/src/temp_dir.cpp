@@ -1,11 +1,11 @@
+#include <sluice/testing/temp_dir.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <system_error>
-
-#include <sluice/testing/temp_dir.h>
 
 namespace sluice::testing {
 

@@ -73,7 +73,7 @@ std::string CryptoVault::mint_key() {
   return key;
 }
 
-std::string CryptoVault::seal(std::string_view plain, std::string_view context) const {
+Result<std::string> CryptoVault::seal(std::string_view plain, std::string_view context) const {
   return ring_.seal(plain, context);
 }
 

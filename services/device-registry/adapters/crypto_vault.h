@@ -27,7 +27,7 @@ class CryptoVault final : public Vault {
                std::string_view secret) const override;
   std::string mint_id() override;
   std::string mint_key() override;
-  std::string seal(std::string_view plain, std::string_view context) const override;
+  Result<std::string> seal(std::string_view plain, std::string_view context) const override;
   Result<std::string> open(std::string_view sealed, std::string_view context) const override;
   std::string digest(std::string_view bytes) const override;
   Result<> check_public_key(std::string_view pem) const override;

@@ -32,7 +32,7 @@ TEST_F(CryptoVaultTest, KnowsTheTokensItMinted) {
 }
 
 TEST_F(CryptoVaultTest, OpensASealedValueInItsPlaceOnly) {
-  const std::string sealed = vault->seal("secret", "here");
+  const std::string sealed = *vault->seal("secret", "here");
   EXPECT_EQ(sealed.find("secret"), std::string::npos);
   EXPECT_EQ(vault->open(sealed, "here"), "secret");
   EXPECT_FALSE(vault->open(sealed, "there"));

@@ -167,6 +167,7 @@ ImportQueue::ImportQueue(Options options, Importer& importer, const Vault& vault
                                     "Imports being uploaded, waiting or at work.")),
       jobs_(options_.max_pending) {
   for (std::size_t i = 0; i < options_.workers; ++i) workers_.emplace_back([this] { work(); });
+  heart_ = std::jthread([this](const std::stop_token& stop) { beat(stop); });
 }
 
 ImportQueue::~ImportQueue() { stop(); }
@@ -188,12 +189,39 @@ Result<Operation> ImportQueue::take(const Caller& caller, ImportRequest request,
 
   SLUICE_TRY_ASSIGN(Store::Begun begun, importer_.begin(caller, request));
   if (!begun.is_new) return std::move(begun.operation);
+  {
+    const std::lock_guard lock(alive_mutex_);
+    alive_.emplace(begun.operation.id, caller);
+  }
   // There is room: every job has a slot, and there are no more slots than room.
   if (!jobs_.try_push(std::make_unique<Job>(*std::move(slot), caller, begun.operation.id,
                                             std::move(request), std::move(spool)))) {
+    forget(begun.operation.id);
     return fail(ErrorCode::kUnavailable, "going down: send the upload again");
   }
   return std::move(begun.operation);
+}
+
+void ImportQueue::forget(const std::string& operation_id) {
+  const std::lock_guard lock(alive_mutex_);
+  alive_.erase(operation_id);
+}
+
+void ImportQueue::beat(const std::stop_token& stop) {
+  std::unique_lock lock(alive_mutex_);
+  while (!stop.stop_requested()) {
+    beat_.wait_for(lock, stop, options_.heartbeat, [] { return false; });
+    const std::map<std::string, Caller> alive = alive_;
+    lock.unlock();
+    for (const auto& [operation_id, caller] : alive) {
+      // One that has just ended is refused, and one that could not be told of is told of soon.
+      const auto told = importer_.keep_alive(caller, operation_id);
+      if (!told && told.error().code() != ErrorCode::kAborted) {
+        log_.warning("import_heartbeat_failed", told.error(), {{"operation_id", operation_id}});
+      }
+    }
+    lock.lock();
+  }
 }
 
 void ImportQueue::work() {
@@ -201,6 +229,7 @@ void ImportQueue::work() {
     const std::unique_ptr<Job> job = *std::move(popped);
     const auto ended = importer_.run(job->caller, job->operation_id, job->request, *job->spool,
                                      [this] { return is_stopping_.load(); });
+    forget(job->operation_id);
     const bool is_success = ended && ended->state == Operation::State::kSucceeded;
     registry_
         .counter("sluice_registry_imports_total", "Imports that ended, by how.",
@@ -220,6 +249,7 @@ void ImportQueue::stop() {
   is_stopping_ = true;
   jobs_.close();
   workers_.clear();
+  heart_ = {};  // last: what still runs is alive
 }
 
 }  // namespace sluice::registry

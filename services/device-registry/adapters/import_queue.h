@@ -3,8 +3,13 @@
 #include "core/importer.h"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,6 +39,8 @@ class ImportQueue {
     std::size_t workers = 2;
     std::size_t max_pending = 8;  // being uploaded, waiting or at work
     std::size_t max_line_bytes = ImportConfig().max_line_bytes;
+    /// How often the operations of waiting and working imports are said to be alive.
+    std::chrono::milliseconds heartbeat = kOperationSilence / 3;
   };
 
   /// `importer`, `vault` and `registry` must outlive it.
@@ -58,6 +65,8 @@ class ImportQueue {
   struct Job;
 
   void work();
+  void forget(const std::string& operation_id);
+  void beat(const std::stop_token& stop);
 
   const Options options_;
   Importer& importer_;
@@ -68,7 +77,11 @@ class ImportQueue {
   std::atomic<std::size_t> pending_{0};
   std::atomic<bool> is_stopping_{false};
   BoundedQueue<std::unique_ptr<Job>> jobs_;
+  std::mutex alive_mutex_;               // guards alive_
+  std::map<std::string, Caller> alive_;  // by operation: taken and not yet ended
+  std::condition_variable_any beat_;     // never notified: only waits and stops
   std::vector<std::jthread> workers_;
+  std::jthread heart_;
 };
 
 }  // namespace sluice::registry

@@ -8,6 +8,8 @@
 
 #include <sluice/device/v1/device_change.pb.h>
 #include <sluice/kafka/testing/fake_kafka.h>
+#include <sluice/testing/eventually.h>
+#include <sluice/testing/sim_clock.h>
 
 #include <gtest/gtest.h>
 
@@ -16,7 +18,9 @@ namespace {
 
 namespace proto = ::sluice::device::v1;
 
+using sluice::testing::eventually;
 using sluice::testing::FakeKafka;
+using sluice::testing::SimClock;
 
 class KafkaOutboxTest : public ::testing::Test {
  protected:
@@ -26,6 +30,7 @@ class KafkaOutboxTest : public ::testing::Test {
     const auto made =
         store.run(Scope::all_tenants(), {}, [](Transaction& t) { return t.ensure_tenant("blue"); });
     EXPECT_TRUE(made) << made.error().message();
+    EXPECT_TRUE(publish());  // leads from now on, and has found nothing of another leader
   }
 
   Resource create(ResourceKind kind, const Json& body) {
@@ -48,7 +53,8 @@ class KafkaOutboxTest : public ::testing::Test {
   PostgresStore store{database.pool()};
   FakeVault vault;
   Catalog catalog{store, vault, database.opened.clock, database.opened.random};
-  KafkaOutbox outbox{database.pool(), sender, database.opened.metrics, {.batch_records = 3}};
+  SimClock time;
+  KafkaOutbox outbox{database.pool(), sender, time, database.opened.metrics, {.batch_records = 3}};
   Caller blue = admin_of("blue");
 };
 
@@ -97,14 +103,61 @@ TEST_F(KafkaOutboxTest, PublishesNothingOfARefusedWrite) {
 }
 
 TEST_F(KafkaOutboxTest, OneInstancePublishesAtATime) {
-  ASSERT_TRUE(publish());  // and leads from now on
   RegistryPool other_pool(database.database.config_of_ordinary_role());
-  KafkaOutbox other(*other_pool.pool, sender, other_pool.metrics);
+  KafkaOutbox other(*other_pool.pool, sender, time, other_pool.metrics, {});
   create(ResourceKind::kFleet, {{"fleet_id", "f"}});
   ASSERT_TRUE(other.run({}));
   EXPECT_EQ(waiting(), "1");
   ASSERT_TRUE(publish());
   EXPECT_EQ(waiting(), "0");
+}
+
+TEST_F(KafkaOutboxTest, ANewLeaderWaitsForWhatTheOldOneMayStillBeSending) {
+  create(ResourceKind::kFleet, {{"fleet_id", "f"}});
+  kafka.fail_next_appends(1, ErrorCode::kUnavailable);
+  EXPECT_FALSE(publish());                 // the old one has read it, and may be sending it
+  database.database.terminate_backends();  // and is cut off
+  RegistryPool next_pool(database.database.config_of_ordinary_role());
+  KafkaOutbox next(*next_pool.pool, sender, time, next_pool.metrics,
+                   {.delivery_timeout = std::chrono::seconds(5)});
+  ASSERT_TRUE(eventually([&] {
+    return next.run({}) && next_pool.metrics.scrape().contains("sluice_registry_outbox_leader 1");
+  }));
+  EXPECT_EQ(waiting(), "1");
+  time.advance(std::chrono::seconds(5));
+  ASSERT_TRUE(next.run({}));
+  EXPECT_EQ(waiting(), "1");  // the producer of the old one may be a little late
+  time.advance(std::chrono::seconds(1));
+  ASSERT_TRUE(next.run({}));
+  EXPECT_EQ(waiting(), "0");
+  // Once it leads it waits no more.
+  catalog.create(blue, ResourceKind::kFleet, {{"fleet_id", "g"}}, {}).value();
+  ASSERT_TRUE(next.run({}));
+  EXPECT_EQ(waiting(), "0");
+}
+
+TEST_F(KafkaOutboxTest, TellsHowMuchWaitsAndSinceWhen) {
+  const auto shown = [&](std::string_view line) {
+    return database.opened.metrics.scrape().contains("sluice_registry_outbox_" + std::string(line) +
+                                                     "\n");
+  };
+  ASSERT_TRUE(outbox.measure());
+  EXPECT_TRUE(shown("records 0"));
+  EXPECT_TRUE(shown("oldest_seconds 0"));
+  create(ResourceKind::kFleet, {{"fleet_id", "f"}});
+  create(ResourceKind::kFleet, {{"fleet_id", "g"}});
+  time.advance(std::chrono::seconds(5));
+  ASSERT_TRUE(outbox.measure());
+  EXPECT_TRUE(shown("records 2"));
+  EXPECT_TRUE(shown("oldest_seconds 0"));  // seen for the first time
+  time.advance(std::chrono::seconds(30));
+  ASSERT_TRUE(outbox.measure());
+  EXPECT_TRUE(shown("oldest_seconds 30"));
+  ASSERT_TRUE(publish());
+  time.advance(std::chrono::seconds(5));
+  ASSERT_TRUE(outbox.measure());
+  EXPECT_TRUE(shown("records 0"));
+  EXPECT_TRUE(shown("oldest_seconds 0"));
 }
 
 TEST_F(KafkaOutboxTest, SendsRefusalsWithoutWaiting) {

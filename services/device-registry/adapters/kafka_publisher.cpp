@@ -3,6 +3,7 @@
 #include "adapters/kafka_audit_trail.h"
 #include "adapters/kafka_outbox.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <utility>
@@ -14,20 +15,46 @@
 #include <sluice/service/periodic_task.h>
 
 namespace sluice::registry {
+namespace {
+
+/// Refusals that wait for Kafka. A few hundred bytes each; some minutes of an ordinary day, or the
+/// first seconds of a flood, which are what tells of it.
+constexpr std::int64_t kMostRefusals = 2'000;
+
+kafka::ProducerConfig for_refusals(kafka::ProducerConfig config) {
+  config.max_in_flight_records = kMostRefusals;
+  config.max_in_flight = std::min(config.max_in_flight, Bytes{4_MiB});
+  return config;
+}
+
+kafka::ProducerConfig for_outbox(kafka::ProducerConfig config,
+                                 std::chrono::milliseconds delivery_timeout) {
+  config.delivery_timeout = delivery_timeout;
+  return config;
+}
+
+}  // namespace
 
 struct KafkaPublisher::Impl {
-  Impl(std::unique_ptr<kafka::Producer> producer, std::unique_ptr<kafka::TopicAdmin> topic_admin,
-       std::chrono::milliseconds interval, postgres::Pool& pool, const Clock& clock, Random& random,
-       const Logger& log, Registry& registry)
-      : admin(std::move(topic_admin)),
-        sender(std::move(producer), clock),
-        trail(sender, registry),
-        outbox(pool, sender, registry),
-        task({.name = "outbox", .interval = interval}, clock, random, log, registry,
+  struct Clients {
+    std::unique_ptr<kafka::TopicAdmin> admin;
+    std::unique_ptr<kafka::Producer> outbox;
+    std::unique_ptr<kafka::Producer> refusals;
+  };
+
+  Impl(Clients clients, const Options& options, postgres::Pool& pool, const Clock& clock,
+       Random& random, const Logger& log, Registry& registry)
+      : admin(std::move(clients.admin)),
+        refusals(std::move(clients.refusals), clock),
+        changes(std::move(clients.outbox), clock),
+        trail(refusals, registry),
+        outbox(pool, changes, clock, registry, {.delivery_timeout = options.delivery_timeout}),
+        task({.name = "outbox", .interval = options.interval}, clock, random, log, registry,
              [this](std::stop_token stop) { return publish(stop); }) {}
 
   Result<> publish(std::stop_token stop) {
     using namespace std::chrono_literals;
+    SLUICE_TRY(outbox.measure());
     if (!has_topics) {
       constexpr std::array kTopics{kafka::topics::kControlDevices, kafka::topics::kAudit};
       SLUICE_TRY(admin->ensure(kTopics, 30s));
@@ -37,7 +64,8 @@ struct KafkaPublisher::Impl {
   }
 
   std::unique_ptr<kafka::TopicAdmin> admin;
-  kafka::Sender sender;
+  kafka::Sender refusals;
+  kafka::Sender changes;
   KafkaAuditTrail trail;
   KafkaOutbox outbox;
   std::atomic<bool> has_topics{false};
@@ -49,12 +77,16 @@ Result<std::unique_ptr<KafkaPublisher>> KafkaPublisher::open(const Options& opti
                                                              const Clock& clock, Random& random,
                                                              const Logger& log,
                                                              Registry& registry) {
-  SLUICE_TRY_ASSIGN(auto admin, kafka::open_topic_admin(options.kafka, log));
-  SLUICE_TRY_ASSIGN(auto producer, kafka::open_producer(options.kafka, options.producer, clock,
-                                                        random, log, registry));
+  const auto open_producer = [&](const kafka::ProducerConfig& config) {
+    return kafka::open_producer(options.kafka, config, clock, random, log, registry);
+  };
+  Impl::Clients clients;
+  SLUICE_TRY_ASSIGN(clients.admin, kafka::open_topic_admin(options.kafka, log));
+  SLUICE_TRY_ASSIGN(clients.outbox,
+                    open_producer(for_outbox(options.producer, options.delivery_timeout)));
+  SLUICE_TRY_ASSIGN(clients.refusals, open_producer(for_refusals(options.producer)));
   return std::unique_ptr<KafkaPublisher>(new KafkaPublisher(
-      std::make_unique<Impl>(std::move(producer), std::move(admin), options.interval, pool, clock,
-                             random, log, registry)));
+      std::make_unique<Impl>(std::move(clients), options, pool, clock, random, log, registry)));
 }
 
 KafkaPublisher::KafkaPublisher(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -17,6 +17,9 @@ namespace sluice::registry {
 
 /// The Kafka side of the registry: makes its topics, publishes the outbox, tells of refusals.
 ///
+/// The outbox and the refusals have a producer each: a flood of refusals, which anybody can cause,
+/// fills a small buffer of its own and not the way of revocations.
+///
 /// Nothing here is needed to answer a device, so Kafka may be down when it starts and while it
 /// runs: changes then wait in the outbox. It is ready once its topics were found or made, and stays
 /// so.
@@ -25,7 +28,8 @@ class KafkaPublisher {
   struct Options {
     kafka::Config kafka;
     kafka::ProducerConfig producer;
-    std::chrono::milliseconds interval{100};  // how often the outbox is looked into
+    std::chrono::milliseconds interval{100};            // how often the outbox is looked into
+    std::chrono::milliseconds delivery_timeout{5'000};  // of the outbox's records
   };
 
   /// Everything passed by reference must outlive it.

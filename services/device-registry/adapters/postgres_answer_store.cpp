@@ -53,8 +53,9 @@ Result<http::IdempotencyStore::Begin> PostgresAnswerStore::begin(const http::Ide
 
 Result<> PostgresAnswerStore::complete(const http::IdempotencyKey& key,
                                        const http::StoredResponse& response) {
-  const std::string sealed =
-      vault_.seal(encode_answer(response), answer_seal_context(key.tenant, key.subject, key.key));
+  SLUICE_TRY_ASSIGN(
+      const std::string sealed,
+      vault_.seal(encode_answer(response), answer_seal_context(key.tenant, key.subject, key.key)));
   return postgres::run_transaction(
       pool_, {.tenant = key.tenant}, [&](postgres::Transaction& sql) -> Result<> {
         SLUICE_TRY(

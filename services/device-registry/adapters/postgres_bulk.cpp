@@ -6,6 +6,8 @@
 #include "core/attributes.h"
 #include "core/json.h"
 
+#include <set>
+
 #include <sluice/base/encoding.h>
 
 namespace sluice::registry {
@@ -63,7 +65,8 @@ Result<std::vector<std::string>> PostgresTransaction::existing_external_ids(
   return existing;
 }
 
-Result<> PostgresTransaction::insert_devices(std::span<const NewDevice> devices) {
+Result<std::vector<std::string>> PostgresTransaction::insert_devices(
+    std::span<const NewDevice> devices) {
   std::vector<std::string> ids, metadata, attribute_ids;
   std::vector<std::int64_t> revisions, terms;
   for (const NewDevice& device : devices) {
@@ -104,16 +107,37 @@ Result<> PostgresTransaction::insert_devices(std::span<const NewDevice> devices)
         {scope_, terms, attribute_ids}));
   }
   const Tokens tokens = tokens_of(devices);
-  if (!tokens.ids.empty()) {
-    SLUICE_TRY(sql_.execute(
-        "INSERT INTO credentials (tenant_id, credential_id, device_id, kind, lookup_key, salt, "
-        "secret_hash) "
-        "SELECT $1, r.id, r.device, 'token', r.lookup_key, decode(r.salt, 'hex'), decode(r.hash, "
-        "'hex') "
-        "FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[]) "
-        "AS r (id, device, lookup_key, salt, hash)",
-        {scope_, tokens.ids, tokens.device_ids, tokens.lookup_keys, tokens.salts, tokens.hashes}));
-  }
+  if (tokens.ids.empty()) return std::vector<std::string>();
+  // PostgreSQL keeps the plan of a foreign key's check for as long as the connection: made when the
+  // table was small, it reads the whole of it for each row. Planned anew for each batch it is
+  // right.
+  SLUICE_TRY(sql_.execute_script("DISCARD PLANS"));
+  // Whose token id is taken, perhaps in a tenant whose rows cannot be seen here, is told by what
+  // was not written.
+  SLUICE_TRY_ASSIGN(
+      const Rows written,
+      sql_.query(
+          "INSERT INTO credentials (tenant_id, credential_id, device_id, kind, lookup_key, salt, "
+          "secret_hash) "
+          "SELECT $1, r.id, r.device, 'token', r.lookup_key, decode(r.salt, 'hex'), decode(r.hash, "
+          "'hex') "
+          "FROM unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[]) "
+          "AS r (id, device, lookup_key, salt, hash) "
+          "ON CONFLICT DO NOTHING RETURNING device_id::text",
+          {scope_, tokens.ids, tokens.device_ids, tokens.lookup_keys, tokens.salts,
+           tokens.hashes}));
+  if (written.size() == tokens.ids.size()) return std::vector<std::string>();
+  std::set<std::string> tokenless(tokens.device_ids.begin(), tokens.device_ids.end());
+  for (const postgres::Row& row : written) tokenless.erase(row.get<std::string>("device_id"));
+  return std::vector<std::string>(tokenless.begin(), tokenless.end());
+}
+
+Result<> PostgresTransaction::add_result_part(std::string_view operation_id, std::size_t part,
+                                              std::string_view sealed) {
+  SLUICE_TRY(
+      sql_.execute("INSERT INTO operation_results (tenant_id, operation_id, part, sealed) "
+                   "VALUES ($1, $2, $3, $4)",
+                   {scope_, operation_id, part, postgres::BytesView{sealed}}));
   return {};
 }
 

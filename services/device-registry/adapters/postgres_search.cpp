@@ -92,8 +92,11 @@ void add_condition(Statement& statement, const Comparison& comparison) {
         trusted(std::format("t.{} IS {}NULL", comparison.field->name, is_equal ? "" : "NOT ")));
     return;
   }
-  const std::string_view op =
-      comparison.op == Comparison::Operator::kNotEqual ? "IS DISTINCT FROM" : spell(comparison.op);
+  // What is always there can be compared in the words of an index's own condition; the rest is
+  // unequal also where it is absent.
+  const bool is_distinct =
+      comparison.op == Comparison::Operator::kNotEqual && !comparison.field->is_required;
+  const std::string_view op = is_distinct ? "IS DISTINCT FROM" : spell(comparison.op);
   statement.where(trusted(std::format("t.{} {} ?{}", comparison.field->name, op,
                                       cast_of(comparison.field->type))),
                   {comparison.value.get<std::string>()});

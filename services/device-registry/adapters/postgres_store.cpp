@@ -60,9 +60,9 @@ Operation read_operation(const Row& row) {
   return operation;
 }
 
-#define SLUICE_OPERATION_COLUMNS                                                             \
-  "operation_id, kind, state, reason, lines_read, devices_written, devices_skipped, "        \
-  "faulty_lines, faults, created_at, finished_at, sealed_result IS NOT NULL AS has_result, " \
+#define SLUICE_OPERATION_COLUMNS                                                      \
+  "operation_id, kind, state, reason, lines_read, devices_written, devices_skipped, " \
+  "faulty_lines, faults, created_at, finished_at, result_parts > 0 AS has_result, "   \
   "request_hash"
 
 Json to_json(const std::vector<LineFault>& faults) {
@@ -76,7 +76,31 @@ Json to_json(const std::vector<LineFault>& faults) {
 
 }  // namespace
 
+namespace {
+
+/// A superuser's rows are all it asks for, whatever the policies say; so are those of a role that
+/// may bypass them.
+Result<> check_role(postgres::Pool& pool) {
+  return postgres::run_transaction(
+      pool, {.read_only = true}, [](postgres::Transaction& sql) -> Result<> {
+        SLUICE_TRY_ASSIGN(const Rows rows,
+                          sql.query("SELECT rolname::text AS name, rolsuper OR rolbypassrls AS "
+                                    "is_unconfined FROM pg_roles WHERE rolname = current_user"));
+        const Row role = rows.one();
+        if (!role.get<bool>("is_unconfined")) return {};
+        return fail(
+            Error(ErrorCode::kFailedPrecondition,
+                  std::format("the database role {} is a superuser or has BYPASSRLS, so row "
+                              "security would not keep tenants apart: use another role",
+                              role.get<std::string>("name")))
+                .with_reason("unconfined_role"));
+      });
+}
+
+}  // namespace
+
 Result<std::size_t> migrate_schema(postgres::Pool& pool) {
+  SLUICE_TRY(check_role(pool));
   return postgres::migrate(pool, kSchema, device_registry::migrations());
 }
 
@@ -179,25 +203,52 @@ Result<Operation> PostgresStore::find_operation(const TenantId& tenant,
       });
 }
 
-Result<std::string> PostgresStore::take_result(const TenantId& tenant,
-                                               std::string_view operation_id) {
+Result<> PostgresStore::keep_operation_alive(const TenantId& tenant,
+                                             std::string_view operation_id) {
+  return postgres::run_transaction(
+      pool_, {.tenant = tenant}, [&](postgres::Transaction& sql) -> Result<> {
+        SLUICE_TRY_ASSIGN(
+            const std::int64_t changed,
+            sql.execute("UPDATE operations SET reported_at = now() "
+                        "WHERE tenant_id = $1 AND operation_id = $2 AND state = 'running'",
+                        {tenant, operation_id}));
+        if (changed == 0) return operation_ended();
+        return {};
+      });
+}
+
+Result<std::vector<std::string>> PostgresStore::read_result(const TenantId& tenant,
+                                                            std::string_view operation_id) {
   return postgres::transaction(
-      pool_, {.tenant = tenant}, [&](postgres::Transaction& sql) -> Result<std::string> {
-        SLUICE_TRY_ASSIGN(const Rows rows,
-                          sql.query("SELECT sealed_result FROM operations "
-                                    "WHERE tenant_id = $1 AND operation_id = $2 FOR UPDATE",
-                                    {tenant, operation_id}));
-        if (rows.empty()) return no_such_operation();
-        auto result = rows.one().optional_bytes("sealed_result");
-        if (!result) {
+      pool_, {.tenant = tenant, .read_only = true},
+      [&](postgres::Transaction& sql) -> Result<std::vector<std::string>> {
+        SLUICE_TRY_ASSIGN(
+            const Rows rows,
+            sql.query("SELECT p.sealed FROM operations AS o JOIN operation_results AS p "
+                      "ON p.tenant_id = o.tenant_id AND p.operation_id = o.operation_id "
+                      "WHERE o.tenant_id = $1 AND o.operation_id = $2 AND p.part < o.result_parts "
+                      "AND (o.taken_at IS NULL OR o.taken_at > now() - make_interval(secs => $3)) "
+                      "ORDER BY p.part",
+                      {tenant, operation_id, kResultGrace.count()}));
+        if (rows.empty()) {
           return fail(
               Error(ErrorCode::kNotFound, "the operation has no result, or it was fetched before")
                   .with_reason("result_gone"));
         }
-        SLUICE_TRY(sql.execute(
-            "UPDATE operations SET sealed_result = NULL WHERE tenant_id = $1 AND operation_id = $2",
-            {tenant, operation_id}));
-        return *std::move(result);
+        std::vector<std::string> parts;
+        for (const Row& row : rows) parts.push_back(row.bytes("sealed"));
+        return parts;
+      });
+}
+
+Result<> PostgresStore::mark_result_taken(const TenantId& tenant, std::string_view operation_id) {
+  return postgres::run_transaction(
+      pool_, {.tenant = tenant}, [&](postgres::Transaction& sql) -> Result<> {
+        SLUICE_TRY(
+            sql.execute("UPDATE operations SET taken_at = now() WHERE tenant_id = $1 AND "
+                        "operation_id = $2 AND taken_at IS NULL",
+                        {tenant, operation_id}));
+        return {};
       });
 }
 
@@ -207,6 +258,15 @@ Result<> sweep_store(postgres::Pool& pool) {
         SLUICE_TRY(sql.execute("DELETE FROM answers WHERE begun_at < now() - interval '24 hours'"));
         SLUICE_TRY(
             sql.execute("DELETE FROM operations WHERE created_at < now() - interval '7 days'"));
+        SLUICE_TRY(sql.execute(
+            "DELETE FROM operation_results AS p USING operations AS o WHERE p.tenant_id = "
+            "o.tenant_id AND p.operation_id = o.operation_id AND o.taken_at < now() - "
+            "make_interval(secs => $1)",
+            {kResultGrace.count()}));
+        SLUICE_TRY(
+            sql.execute("UPDATE operations SET result_parts = 0 WHERE result_parts > 0 AND "
+                        "taken_at < now() - make_interval(secs => $1)",
+                        {kResultGrace.count()}));
         SLUICE_TRY(sql.execute(
             "UPDATE operations SET state = 'failed', reason = 'interrupted', finished_at = now() "
             "WHERE state = 'running' AND reported_at < now() - make_interval(secs => $1)",

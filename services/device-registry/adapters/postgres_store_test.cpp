@@ -68,7 +68,11 @@ class PostgresStoreTest : public ::testing::Test {
                                {}));
     EXPECT_TRUE(
         catalog.create(admin, ResourceKind::kApiKey, {{"name", "n"}, {"role", "viewer"}}, {}));
-    EXPECT_TRUE(importer.begin(admin, {}));
+    const ImportRequest request{.issue_tokens = true};
+    const auto begun = importer.begin(admin, request);
+    ASSERT_TRUE(begun);
+    TextLines line("{\"external_id\":\"e\",\"device_class\":\"m\"}");
+    EXPECT_TRUE(importer.run(admin, begun->operation.id, request, line, {}));
     PostgresAnswerStore answers(database.pool(), vault);
     EXPECT_TRUE(
         answers.begin({.tenant = admin.tenant, .subject = "s", .key = "k", .request_hash = "h"}));
@@ -98,6 +102,26 @@ class PostgresStoreTest : public ::testing::Test {
     return rows ? rows->one().get<std::int64_t>("n") : -1;
   }
 
+  /// How PostgreSQL finds the first devices of a filter.
+  std::string plan_of(const std::string& filter) {
+    ListQuery query{.filter = *parse_filter(filter, info_of(ResourceKind::kDevice)),
+                    .order = *parse_order("", info_of(ResourceKind::kDevice)),
+                    .limit = 10};
+    const postgres::Statement list = list_statement(ResourceKind::kDevice, blue, query);
+    const std::string explain = "EXPLAIN (FORMAT TEXT) " + list.text();
+    std::string text;
+    const auto read = postgres::run_transaction(
+        database.pool(), {.tenant = blue}, [&](postgres::Transaction& sql) -> Result<> {
+          SLUICE_TRY_ASSIGN(const postgres::Rows rows,
+                            sql.query(postgres::Sql::from_trusted_text(explain), list.params()));
+          text.clear();
+          for (const postgres::Row& row : rows) text += row.get<std::string>("QUERY PLAN") + "\n";
+          return {};
+        });
+    EXPECT_TRUE(read) << read.error().message();
+    return text;
+  }
+
   RegistryDatabase database;
   PostgresStore store{database.pool()};
   FakeVault vault;
@@ -112,7 +136,7 @@ TEST_F(PostgresStoreTest, RowSecurityShowsATenantItsOwnRowsOnly) {
   fill("blue");
   fill("red");
   const std::vector<std::string> all = tables();
-  EXPECT_EQ(all.size(), 11U);
+  EXPECT_EQ(all.size(), 12U);
   for (const std::string& table : all) {
     EXPECT_GT(count({.tenant = blue}, table), 0) << table;
     EXPECT_EQ(count({.tenant = blue}, table, "tenant_id <> 'blue'"), 0) << table;
@@ -154,22 +178,112 @@ TEST_F(PostgresStoreTest, AttributesAreFoundThroughTheirIndex) {
             Operation::State::kSucceeded);
   database.database.execute("ANALYZE device_registry.devices, device_registry.device_attributes");
 
-  ListQuery query{.filter = *parse_filter("metadata.n = 77", info_of(ResourceKind::kDevice)),
-                  .order = *parse_order("", info_of(ResourceKind::kDevice)),
-                  .limit = 10};
-  const postgres::Statement list = list_statement(ResourceKind::kDevice, blue, query);
-  const std::string explain = "EXPLAIN (FORMAT TEXT) " + list.text();
-  const auto plan = postgres::transaction(
-      database.pool(), {.tenant = blue}, [&](postgres::Transaction& sql) -> Result<std::string> {
-        SLUICE_TRY_ASSIGN(const postgres::Rows rows,
-                          sql.query(postgres::Sql::from_trusted_text(explain), list.params()));
-        std::string text;
-        for (const postgres::Row& row : rows) text += row.get<std::string>("QUERY PLAN") + "\n";
-        return text;
-      });
-  ASSERT_TRUE(plan) << plan.error().message();
-  EXPECT_NE(plan->find("device_attributes_pkey"), std::string::npos) << *plan;
-  EXPECT_EQ(plan->find("Seq Scan on devices"), std::string::npos) << *plan;
+  const std::string plan = plan_of("metadata.n = 77");
+  EXPECT_NE(plan.find("device_attributes_pkey"), std::string::npos) << plan;
+  EXPECT_EQ(plan.find("Seq Scan on devices"), std::string::npos) << plan;
+}
+
+TEST_F(PostgresStoreTest, StatusesOtherThanActiveAreFoundThroughTheirIndex) {
+  std::string lines;
+  for (int i = 0; i < 2000; ++i) {
+    lines += std::format("{{\"external_id\":\"e{}\",\"device_class\":\"m\"{}}}\n", i,
+                         i % 500 == 0 ? ",\"status\":\"inactive\"" : "");
+  }
+  const Caller admin = admin_of("blue");
+  const auto begun = importer.begin(admin, {});
+  TextLines source(lines);
+  ASSERT_EQ(importer.run(admin, begun->operation.id, {}, source, {})->state,
+            Operation::State::kSucceeded);
+  database.database.execute("ANALYZE device_registry.devices");
+  EXPECT_NE(plan_of("status != \"active\"").find("devices_by_status"), std::string::npos)
+      << plan_of("status != \"active\"");
+}
+
+TEST_F(PostgresStoreTest, AnImportHoldsUpNobody) {
+  const Caller admin = admin_of("blue");
+  ASSERT_TRUE(catalog.create(admin, ResourceKind::kFleet, {{"fleet_id", "f"}}, {}));
+  /// Lines that, between them, do what others do while an import is at work.
+  class BusyLines final : public LineSource {
+   public:
+    explicit BusyLines(std::function<void()> meanwhile) : meanwhile_(std::move(meanwhile)) {}
+    Result<> read(const Line& line) override {
+      SLUICE_TRY(line(R"({"external_id":"a","device_class":"new","fleet_id":"f"})", 1));
+      meanwhile_();
+      return line(R"({"external_id":"b","device_class":"new","fleet_id":"f"})", 2);
+    }
+
+   private:
+    std::function<void()> meanwhile_;
+  };
+  Importer by_line{store, vault, database.opened.clock, database.opened.random, {.batch_lines = 1}};
+  const auto begun = by_line.begin(admin, {});
+  bool is_done = false;
+  BusyLines lines([&] {
+    const Store::RunOptions brief{.timeout = std::chrono::seconds(5)};
+    const auto locked = store.run(Scope::of(blue), brief, [](Transaction& transaction) -> Result<> {
+      SLUICE_TRY_ASSIGN(Resource fleet,
+                        transaction.find(ResourceKind::kFleet, "f", Transaction::Lock::kUpdate));
+      fleet.fields["name"] = "F";
+      SLUICE_TRY(transaction.update(fleet));
+      SLUICE_TRY(transaction.ensure_device_class("new"));
+      return {};
+    });
+    EXPECT_TRUE(locked) << locked.error().message();
+    is_done = true;
+  });
+  const auto operation = by_line.run(admin, begun->operation.id, {}, lines, {});
+  ASSERT_TRUE(operation) << operation.error().message();
+  EXPECT_EQ(operation->fields["devices_written"], 2) << operation->fields.dump();
+  EXPECT_TRUE(is_done);
+}
+
+TEST_F(PostgresStoreTest, ATenantOfARemovedOnesIdHasNoneOfItsAnswers) {
+  const Caller platform = admin_of("platform");
+  PostgresAnswerStore answers(database.pool(), vault);
+  const http::IdempotencyKey key{.tenant = red, .subject = "s", .key = "k", .request_hash = "h"};
+  http::StoredResponse response;
+  response.status = 201;
+  ASSERT_TRUE(answers.begin(key));
+  ASSERT_TRUE(answers.complete(key, response));
+  ASSERT_EQ(answers.begin(key)->state, http::IdempotencyStore::State::kReplay);
+  ASSERT_TRUE(catalog.remove(platform, ResourceKind::kTenant, "red", {}));
+  EXPECT_EQ(count({.all_tenants = true}, "answers"), 0);
+  // Left by a request that was under way.
+  ASSERT_TRUE(answers.begin(key));
+  ASSERT_TRUE(answers.complete(key, response));
+  ASSERT_TRUE(catalog.create(platform, ResourceKind::kTenant, {{"tenant_id", "red"}}, {}));
+  EXPECT_EQ(answers.begin(key)->state, http::IdempotencyStore::State::kFresh);
+}
+
+TEST_F(PostgresStoreTest, ResultsAreForgottenAnHourAfterTheyWereTaken) {
+  fill("blue");
+  const std::string taken = "UPDATE device_registry.operations SET taken_at = now() - interval ";
+  const auto results = [&] { return count({.all_tenants = true}, "operation_results"); };
+  database.database.execute(taken + "'59 minutes'");
+  ASSERT_TRUE(sweep_store(database.pool()));
+  EXPECT_EQ(results(), 1);
+  database.database.execute(taken + "'61 minutes'");
+  ASSERT_TRUE(sweep_store(database.pool()));
+  EXPECT_EQ(results(), 0);
+  EXPECT_EQ(count({.all_tenants = true}, "operations", "result_parts > 0"), 0);
+}
+
+TEST_F(PostgresStoreTest, WorkThatWaitsIsAliveAsLongAsItSaysSo) {
+  const auto begun = importer.begin(admin_of("blue"), {});
+  database.database.execute(
+      "UPDATE device_registry.operations SET reported_at = now() - interval '1 hour'");
+  ASSERT_TRUE(importer.keep_alive(admin_of("blue"), begun->operation.id));
+  ASSERT_TRUE(sweep_store(database.pool()));
+  EXPECT_EQ(store.find_operation(blue, begun->operation.id)->state, Operation::State::kRunning);
+  EXPECT_FALSE(importer.keep_alive(admin_of("red"), begun->operation.id));
+}
+
+TEST(PostgresMigration, RefusesARoleThatRowSecurityDoesNotBind) {
+  postgres::testing::TestDatabase database;
+  RegistryPool superuser(database.config());
+  const auto migrated = migrate_schema(*superuser.pool);
+  ASSERT_FALSE(migrated);
+  EXPECT_EQ(migrated.error().reason(), "unconfined_role");
 }
 
 TEST_F(PostgresStoreTest, TheSweepForgetsWhatIsOldAndBuriesWhatIsSilent) {
@@ -235,10 +349,10 @@ TEST_P(KilledImport, LeavesNothingAndCanBeRepeated) {
                                     .address_file = false});
   ASSERT_EQ(child.status.signal, SIGKILL) << child.standard_output << child.standard_error;
 
-  for (const char* table :
-       {"devices", "device_attributes", "credentials", "device_classes", "outbox"}) {
+  for (const char* table : {"devices", "device_attributes", "credentials", "operation_results"}) {
     EXPECT_EQ(count({.all_tenants = true}, table), 0) << table;
   }
+  EXPECT_EQ(count({.all_tenants = true}, "outbox", "key <> 'blue/$class/m'"), 0);
   EXPECT_EQ(count({.all_tenants = true}, "operations", "state = 'running'"), 1);
 
   // Its silence is what tells that it died.

@@ -129,7 +129,9 @@ Table make_table(std::string_view name, std::string_view id, std::span<const Col
   Table table{.name = name, .id = id, .columns = columns};
   table.find = std::format("SELECT {} FROM {} AS t WHERE {}", table.columns_of("t", ""), name,
                            condition(table));
-  table.find_locked = table.find + " FOR UPDATE";
+  // Not FOR UPDATE, which waits for every transaction that writes rows referring to this one: an
+  // import would hold up changes of its fleet and its tenant to its end.
+  table.find_locked = table.find + " FOR NO KEY UPDATE";
   table.insert = make_insert(table);
   table.update = make_update(table);
   table.remove = std::format("DELETE FROM {} WHERE {}", name, condition(table));

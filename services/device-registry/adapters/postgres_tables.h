@@ -37,7 +37,7 @@ struct Table {
   std::string columns_of(std::string_view alias, std::string_view prefix) const;
 
   std::string find{};         // $1 tenant, $2 id
-  std::string find_locked{};  // the same
+  std::string find_locked{};  // the same; rows that refer to it may be written meanwhile
   std::string insert{};       // $1 tenant, then insert_params()
   std::string update{};       // $1 tenant, $2 id, then update_params()
   std::string remove{};       // $1 tenant, $2 id

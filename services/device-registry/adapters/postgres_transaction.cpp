@@ -119,6 +119,9 @@ Result<std::vector<Resource>> PostgresTransaction::list(ResourceKind kind, const
 }
 
 Result<Resource> PostgresTransaction::insert(const Resource& resource) {
+  // Also at the beginning: a request that was under way when the tenant before it was removed may
+  // have left an answer.
+  if (resource.kind == kTenant) SLUICE_TRY(forget_answers(resource.id));
   std::vector<Param> params{Param(resource.tenant)};
   add_params(resource, Column::Use::kKey, params);
   add_params(resource, Column::Use::kField, params);
@@ -188,10 +191,23 @@ Result<> PostgresTransaction::write_attributes(const Resource& device) {
   return {};
 }
 
+Result<> PostgresTransaction::forget_answers(std::string_view tenant) {
+  SLUICE_TRY(sql_.execute("DELETE FROM answers WHERE tenant_id = $1", {tenant}));
+  return {};
+}
+
 Result<> PostgresTransaction::remove(ResourceKind kind, std::string_view id) {
   if (kind == kDevice) {
     SLUICE_TRY(sql_.execute("DELETE FROM device_attributes WHERE tenant_id = $1 AND device_id = $2",
                             {scope_, id}));
+  }
+  if (kind == kTenant) {
+    // What opens nothing any more must not keep the tenant; what it answered goes with it.
+    SLUICE_TRY(
+        sql_.execute("DELETE FROM api_keys WHERE tenant_id = $1 AND (revoked_at IS NOT NULL "
+                     "OR expires_at <= now())",
+                     {id}));
+    SLUICE_TRY(forget_answers(id));
   }
   const auto removed = sql_.execute(trusted(table_of(kind).remove), {scope_, id});
   if (!removed) {
@@ -262,18 +278,33 @@ Result<std::vector<std::string>> PostgresTransaction::active_credential_ids(
 }
 
 Result<std::vector<CredentialRecord>> PostgresTransaction::find_credentials(
-    std::span<const std::string> lookup_keys) {
-  // Sixteen are more than one thing presented can rightly belong to; the limit keeps a name that
-  // many tenants gave away from costing more.
+    const CredentialSearch& search) {
+  if (search.lookup_keys.empty()) return std::vector<CredentialRecord>();
+  SLUICE_CHECK(search.lookup_keys.size() <= 2);
   static const std::string kSelect = std::format(
       "SELECT {}, c.salt, c.secret_hash, c.sealed_secret, c.public_key, c.lookup_key, "
       "c.expires_at IS NOT NULL AND c.expires_at <= now() AS is_expired, {} "
       "FROM credentials AS c JOIN devices AS d ON d.device_id = c.device_id AND d.tenant_id = "
       "c.tenant_id{} "
-      "WHERE c.lookup_key IN ($1, $2) LIMIT 16",
+      "WHERE c.lookup_key IN ($1, $2) AND (c.serial IS NULL OR c.serial = $3) "
+      "AND (c.issuer IS NULL OR c.issuer = $4) ",
       table_of(kCredential).columns_of("c", "c_"), device_columns(), kDeviceJoins);
+  // Those first that refusal_of() in core/door.cpp would let in.
+  static const std::string kOrder = std::format(
+      "ORDER BY c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now()) "
+      "AND d.status = 'active' AND t.status = 'active' "
+      "AND ($5 = '' OR d.device_id::text = $5 OR coalesce(d.external_id = $5, false)) DESC, "
+      "c.lookup_key = $1 DESC LIMIT {}",
+      kMaxFoundCredentials);
+  static const std::string kOfAny = kSelect + kOrder;
+  // Two statements, so that the tenant is looked up in the index and others' rows are not even
+  // read.
+  static const std::string kOfOne = kSelect + "AND c.tenant_id = $6 " + kOrder;
+  std::vector<Param> params{search.lookup_keys.front(), search.lookup_keys.back(), search.serial,
+                            search.issuer, search.claimed_device};
+  if (!search.tenant.empty()) params.emplace_back(search.tenant);
   SLUICE_TRY_ASSIGN(const Rows rows,
-                    sql_.query(trusted(kSelect), {lookup_keys.front(), lookup_keys.back()}));
+                    sql_.query(trusted(search.tenant.empty() ? kOfAny : kOfOne), params));
   std::vector<CredentialRecord> records;
   for (const Row& row : rows) {
     CredentialRecord& record = records.emplace_back();
@@ -326,11 +357,11 @@ Result<> PostgresTransaction::finish_operation(std::string_view operation_id,
       const std::int64_t finished,
       sql_.execute(
           "UPDATE operations SET state = 'succeeded', lines_read = $3, devices_written = $4, "
-          "devices_skipped = $5, faulty_lines = $6, sealed_result = nullif($7::bytea, ''), "
+          "devices_skipped = $5, faulty_lines = $6, result_parts = $7, "
           "reported_at = now(), finished_at = now() "
           "WHERE tenant_id = $1 AND operation_id = $2 AND state = 'running'",
           {scope_, operation_id, progress.lines_read, progress.devices_written,
-           progress.devices_skipped, progress.faulty_lines, BytesView{outcome.sealed_result}}));
+           progress.devices_skipped, progress.faulty_lines, outcome.result_parts}));
   if (finished == 1) return {};
   return fail(
       Error(ErrorCode::kAborted, "the operation was declared dead").with_reason("operation_ended"));

@@ -27,21 +27,23 @@ class PostgresTransaction final : public Transaction {
   Result<std::optional<Resource>> ensure_device_class(std::string_view id) override;
   Result<DeviceRecord> device_record(std::string_view device_id) override;
   Result<std::vector<std::string>> active_credential_ids(std::string_view device_id) override;
-  Result<std::vector<CredentialRecord>> find_credentials(
-      std::span<const std::string> lookup_keys) override;
+  Result<std::vector<CredentialRecord>> find_credentials(const CredentialSearch& search) override;
   Result<std::optional<ApiKeyRecord>> find_api_key(std::string_view id) override;
   Result<> keep_answer(const TenantId& tenant, std::string_view subject, std::string_view key,
                        std::string_view sealed_answer) override;
   Result<std::vector<std::int64_t>> reserve_revisions(std::size_t count) override;
   Result<std::vector<std::string>> existing_external_ids(
       std::span<const std::string> external_ids) override;
-  Result<> insert_devices(std::span<const NewDevice> devices) override;
+  Result<std::vector<std::string>> insert_devices(std::span<const NewDevice> devices) override;
+  Result<> add_result_part(std::string_view operation_id, std::size_t part,
+                           std::string_view sealed) override;
   Result<> finish_operation(std::string_view operation_id,
                             const OperationOutcome& outcome) override;
   Result<> append_outbox(std::span<const OutboxRecord> records) override;
 
  private:
   Result<> write_attributes(const Resource& device);
+  Result<> forget_answers(std::string_view tenant);
 
   postgres::Transaction& sql_;
   const TenantId scope_;

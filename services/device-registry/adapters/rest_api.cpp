@@ -25,11 +25,18 @@ http::RouteOptions action(ResourceKind kind, std::string_view verb) {
   return {.action = std::format("{}.{}", info_of(kind).noun, verb)};
 }
 
-void add_list(http::Router& router, Catalog& catalog, ResourceKind kind, const std::string& path) {
+using List = Searches::List;
+
+List list_of(const RestParts& parts) {
+  if (parts.searches == nullptr) return std::bind_front(&Catalog::list, &parts.catalog);
+  return std::bind_front(&Searches::list, parts.searches);
+}
+
+void add_list(http::Router& router, const List& find, ResourceKind kind, const std::string& path) {
   router.get(path, access_for(kind, Action::kRead),
-             [&catalog, kind](const Request& request) -> Result<Response> {
+             [find, kind](const Request& request) -> Result<Response> {
                SLUICE_TRY_ASSIGN(const ListRequest list, list_request_of(request));
-               SLUICE_TRY_ASSIGN(const Page page, catalog.list(caller_of(request), kind, list));
+               SLUICE_TRY_ASSIGN(const Page page, find(caller_of(request), kind, list));
                return to_response(page);
              });
 }
@@ -89,10 +96,11 @@ void add_delete(http::Router& router, Catalog& catalog, ResourceKind kind, const
 }
 
 /// What an operator manages in the same way, whatever it is: list, create, get, change, delete.
-void add_collection(http::Router& router, Catalog& catalog, ResourceKind kind,
+void add_collection(http::Router& router, const RestParts& parts, ResourceKind kind,
                     const std::string& path, const char* id) {
   const std::string one = std::format("{}/{{{}}}", path, id);
-  add_list(router, catalog, kind, path);
+  Catalog& catalog = parts.catalog;
+  add_list(router, list_of(parts), kind, path);
   add_create(router, catalog, kind, path);
   add_get(router, catalog, kind, one, id);
   if (kind == kApiKey) return;  // its rights are fixed, and it is revoked: see add_revoke()
@@ -116,12 +124,12 @@ void add_tenant_keys(http::Router& router, Catalog& catalog) {
       action(kApiKey, "create"));
 }
 
-void add_search(http::Router& router, Catalog& catalog) {
+void add_search(http::Router& router, const List& find) {
   http::RouteOptions options = action(kDevice, "search");
   options.is_read = true;
   router.post(
       "/v1/devices:search", access_for(kDevice, Action::kRead),
-      [&catalog](const Request& request) -> Result<Response> {
+      [find](const Request& request) -> Result<Response> {
         SLUICE_TRY(check_no_parameters(request));
         SLUICE_TRY_ASSIGN(const Json body, body_of(request));
         if (!body.is_object()) {
@@ -139,7 +147,7 @@ void add_search(http::Router& router, Catalog& catalog) {
             "page_size", {.min = 1, .max = static_cast<std::int64_t>(kMaxPageSize)});
         list.page_size = static_cast<std::size_t>(page_size.value_or(0));
         SLUICE_TRY(reader.finish());
-        SLUICE_TRY_ASSIGN(const Page page, catalog.list(caller_of(request), kDevice, list));
+        SLUICE_TRY_ASSIGN(const Page page, find(caller_of(request), kDevice, list));
         return to_response(page);
       },
       options);
@@ -181,15 +189,14 @@ void add_revoke(http::Router& router, ResourceKind kind, const std::string& path
       options);
 }
 
-void add_credentials(http::Router& router, Catalog& catalog) {
+void add_credentials(http::Router& router, Catalog& catalog, const List& find) {
   const std::string path = "/v1/devices/{device_id}/credentials";
   const std::string one = path + "/{credential_id}";
   router.get(path, access_for(kCredential, Action::kRead),
-             [&catalog](const Request& request) -> Result<Response> {
+             [find](const Request& request) -> Result<Response> {
                SLUICE_TRY_ASSIGN(ListRequest list, list_request_of(request));
                list.device_id = request.param("device_id");
-               SLUICE_TRY_ASSIGN(const Page page,
-                                 catalog.list(caller_of(request), kCredential, list));
+               SLUICE_TRY_ASSIGN(const Page page, find(caller_of(request), kCredential, list));
                return to_response(page);
              });
   router.post(
@@ -219,8 +226,9 @@ void add_credentials(http::Router& router, Catalog& catalog) {
              });
 }
 
-void add_api_keys(http::Router& router, Catalog& catalog, ForgetKey forget_key) {
-  add_collection(router, catalog, kApiKey, "/v1/api-keys", "key_id");
+void add_api_keys(http::Router& router, const RestParts& parts, ForgetKey forget_key) {
+  Catalog& catalog = parts.catalog;
+  add_collection(router, parts, kApiKey, "/v1/api-keys", "key_id");
   add_revoke(router, kApiKey, "/v1/api-keys/{key_id}",
              [&catalog, forget_key](const Request& request,
                                     const WriteOptions& options) -> Result<Written> {
@@ -282,20 +290,20 @@ void add_operations(http::Router& router, Operations& operations) {
 http::Router make_router(const RestParts& parts, ForgetKey forget_key) {
   http::Router router;
   Catalog& catalog = parts.catalog;
-  add_collection(router, catalog, kTenant, "/v1/tenants", "tenant_id");
+  add_collection(router, parts, kTenant, "/v1/tenants", "tenant_id");
   add_tenant_keys(router, catalog);
-  add_collection(router, catalog, kFleet, "/v1/fleets", "fleet_id");
-  add_collection(router, catalog, kDeviceClass, "/v1/device-classes", "device_class_id");
-  add_collection(router, catalog, kTopicPolicy, "/v1/topic-policies", "topic_policy_id");
-  add_collection(router, catalog, kDevice, "/v1/devices", "device_id");
-  add_search(router, catalog);
+  add_collection(router, parts, kFleet, "/v1/fleets", "fleet_id");
+  add_collection(router, parts, kDeviceClass, "/v1/device-classes", "device_class_id");
+  add_collection(router, parts, kTopicPolicy, "/v1/topic-policies", "topic_policy_id");
+  add_collection(router, parts, kDevice, "/v1/devices", "device_id");
+  add_search(router, list_of(parts));
   add_import(router, parts.imports);
   add_status_verb(router, catalog, "activate", DeviceStatus::kActive);
   add_status_verb(router, catalog, "deactivate", DeviceStatus::kInactive);
   add_status_verb(router, catalog, "quarantine", DeviceStatus::kQuarantined);
   add_status_verb(router, catalog, "revoke", DeviceStatus::kRevoked);
-  add_credentials(router, catalog);
-  add_api_keys(router, catalog, std::move(forget_key));
+  add_credentials(router, catalog, list_of(parts));
+  add_api_keys(router, parts, std::move(forget_key));
   add_operations(router, parts.operations);
 
   const auto description = http::OpenApi::parse(embedded::device_registry_openapi);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/import_queue.h"
+#include "adapters/rest_searches.h"
 #include "core/catalog.h"
 #include "core/importer.h"
 
@@ -17,6 +18,7 @@ struct RestParts {
   Catalog& catalog;
   Operations& operations;
   ImportQueue& imports;
+  Searches* searches = nullptr;  // null: the catalog answers lists too, as many as come
 };
 
 /// Told the id of an API key that opens nothing any more.

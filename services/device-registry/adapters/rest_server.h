@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/databases.h"
 #include "adapters/rest_api.h"
 #include "ports.h"
 
@@ -13,7 +14,6 @@
 #include <sluice/http/config.h>
 #include <sluice/log/logger.h>
 #include <sluice/metrics/metrics.h>
-#include <sluice/postgres/pool.h>
 
 namespace sluice::registry {
 
@@ -22,9 +22,8 @@ namespace sluice::registry {
 class RestServer {
  public:
   struct Ports {
-    postgres::Pool& pool;
-    Store& store;
-    const Vault& vault;
+    Databases& databases;
+    Vault& vault;
     AuditTrail& audit;
   };
 

@@ -5,8 +5,10 @@
 #include "core/records.h"
 #include "core/resource_rules.h"
 
+#include <algorithm>
 #include <array>
 #include <format>
+#include <span>
 
 #include <sluice/base/check.h>
 
@@ -18,6 +20,28 @@ using enum ResourceKind;
 /// Tenants are the platform's and have no tenant above them; everything else is one tenant's.
 Scope scope_of(const Caller& caller, ResourceKind kind) {
   return kind == kTenant ? Scope::all_tenants() : Scope::of(caller.tenant);
+}
+
+/// About the size of its JSON text, without making it.
+std::size_t size_of(const Json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>().size() + 2;
+  std::size_t size = 8;  // numbers, words and punctuation
+  if (value.is_object()) {
+    for (const auto& [name, child] : value.items()) size += name.size() + size_of(child);
+  } else if (value.is_array()) {
+    for (const Json& child : value) size += size_of(child);
+  }
+  return size;
+}
+
+/// How many of the items a page holds: at least one, or it would never end.
+std::size_t fitting_count(std::span<const Resource> items, std::size_t page_size) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < std::min(items.size(), page_size); ++i) {
+    bytes += size_of(items[i].fields);
+    if (bytes > kMaxPageBytes && i > 0) return i;
+  }
+  return std::min(items.size(), page_size);
 }
 
 }  // namespace
@@ -52,7 +76,8 @@ Result<Page> Catalog::list(const Caller& caller, ResourceKind kind, const ListRe
   const std::string question =
       question_of(info, request.filter, request.order_by) + query.device_id.value_or("");
   if (!request.page_token.empty()) {
-    SLUICE_TRY_ASSIGN(query.after, decode_page_token(request.page_token, question, query.order));
+    SLUICE_TRY_ASSIGN(query.after,
+                      decode_page_token(request.page_token, question, query.order, info));
   }
   query.limit = page_size + 1;  // one more tells whether there is a next page
 
@@ -64,8 +89,9 @@ Result<Page> Catalog::list(const Caller& caller, ResourceKind kind, const ListRe
         }
         Page page;
         SLUICE_TRY_ASSIGN(page.items, transaction.list(kind, query));
-        if (page.items.size() > page_size) {
-          page.items.resize(page_size);
+        const std::size_t fitting = fitting_count(page.items, page_size);
+        if (page.items.size() > fitting) {
+          page.items.resize(fitting);
           const Resource& last = page.items.back();
           page.next_page_token = encode_page_token(
               {.value = text_at(last.fields, query.order.field->name), .id = last.id}, question);
@@ -89,8 +115,10 @@ Result<Written> Catalog::write(const Caller& caller, ResourceKind kind, const Wr
         // transaction cannot see it, and the answer is kept by whoever sends it.
         if (options.keep_answer && (caller.home == caller.tenant || kind == kTenant)) {
           const KeepAnswer& answer = *options.keep_answer;
-          const std::string sealed = vault_.seal(
-              answer.render(written), answer_seal_context(caller.home, answer.subject, answer.key));
+          SLUICE_TRY_ASSIGN(
+              const std::string sealed,
+              vault_.seal(answer.render(written),
+                          answer_seal_context(caller.home, answer.subject, answer.key)));
           SLUICE_TRY(transaction.keep_answer(caller.home, answer.subject, answer.key, sealed));
         }
         return written;
@@ -131,7 +159,7 @@ Result<Written> Catalog::insert_plain(Transaction& transaction, const Caller& ca
 
 Result<Written> Catalog::insert_device(Transaction& transaction, const Caller& caller,
                                        const Json& body) {
-  const std::string id = next_uuid().to_string();
+  const std::string id = uuids_.next().to_string();
   std::vector<FieldFault> faults;
   PreparedDevice prepared = prepare_device(body, caller.tenant, id, true, vault_, faults);
   if (!faults.empty()) return invalid(std::move(faults));
@@ -166,6 +194,11 @@ Result<Written> Catalog::insert_device(Transaction& transaction, const Caller& c
 Result<Written> Catalog::insert_api_key(Transaction& transaction, const Caller& caller,
                                         const Json& body) {
   SLUICE_TRY_ASSIGN(Json fields, fields_of_new(kApiKey, body));
+  // Nothing of the platform's is for others to read, so a lesser role would promise a safety that
+  // it does not have.
+  if (caller.tenant.value() == kPlatformTenant && text_at(fields, "role") != "admin") {
+    return invalid({{"/role", "must be admin for a key of the platform"}});
+  }
   const MintedToken token = vault_.mint(TokenKind::kOperator);
   Resource key{
       .kind = kApiKey, .tenant = caller.tenant, .id = token.id, .fields = std::move(fields)};
@@ -261,16 +294,11 @@ Result<> Catalog::publish_device(Transaction& transaction, const Caller& caller,
 
 OutboxRecord Catalog::audit(const Caller& caller, std::string_view action, std::string_view target,
                             std::vector<std::string> changed_fields) {
-  return audit_record(caller, {.record_id = next_uuid(),
+  return audit_record(caller, {.record_id = uuids_.next(),
                                .at = clock_.wall(),
                                .action = action,
                                .target = target,
                                .changed_fields = std::move(changed_fields)});
-}
-
-Uuid Catalog::next_uuid() {
-  const std::lock_guard lock(uuid_mutex_);
-  return uuids_.next();
 }
 
 std::string answer_seal_context(const TenantId& tenant, std::string_view subject,

@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -59,6 +58,10 @@ struct Page {
   std::string next_page_token{};  // empty on the last page
 };
 
+/// A page ends early past this, whatever its page_size: a thousand things with as much metadata as
+/// they may have are more than one answer should be.
+inline constexpr std::size_t kMaxPageBytes = std::size_t{4} << 20;
+
 /// Reads and changes whatever operators manage, one way for all kinds of things.
 ///
 /// Every call checks the caller's rights, works inside the caller's tenant alone, and answers for
@@ -69,7 +72,8 @@ struct Page {
 ///   kNotFound           no such thing in this tenant
 ///   kAlreadyExists      the id or external_id is taken; a fault names the field
 ///   kFailedPrecondition reason "precondition_failed" (If-Match), "illegal_transition", "in_use"
-///                       (others refer to it), "unknown_reference" (a fault names the field)
+///                       (others refer to it), "unknown_reference" (a fault names the field),
+///                       "too_many_credentials" (of one device)
 ///   kPermissionDenied   see check_access()
 ///   kAborted            reason "answer_exists": another run of the same request won; ask again
 /// Thread-safe. What is passed by reference must outlive it.
@@ -136,12 +140,10 @@ class Catalog {
                           std::vector<std::string> changed_fields);
   OutboxRecord audit(const Caller& caller, std::string_view action, std::string_view target,
                      std::vector<std::string> changed_fields);
-  Uuid next_uuid();
 
   Store& store_;
   Vault& vault_;
   const Clock& clock_;
-  std::mutex uuid_mutex_;  // guards uuids_
   UuidGenerator uuids_;
 };
 

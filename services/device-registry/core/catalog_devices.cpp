@@ -5,6 +5,7 @@
 #include "core/resource_rules.h"
 
 #include <array>
+#include <format>
 
 namespace sluice::registry {
 namespace {
@@ -58,6 +59,13 @@ Result<Written> Catalog::add_credential(const Caller& caller, std::string_view d
     // records in the order of commits.
     SLUICE_TRY_ASSIGN(const Resource device,
                       transaction.find(kDevice, id, Transaction::Lock::kUpdate));
+    SLUICE_TRY_ASSIGN(const std::vector<std::string> active, transaction.active_credential_ids(id));
+    if (active.size() >= kMaxActiveCredentials) {
+      return fail(Error(ErrorCode::kFailedPrecondition,
+                        std::format("the device has {} credentials already: revoke some first",
+                                    kMaxActiveCredentials))
+                      .with_reason("too_many_credentials"));
+    }
     SLUICE_TRY_ASSIGN(PreparedCredential prepared,
                       prepare_credential(body, caller.tenant, id, vault_));
     Written written;

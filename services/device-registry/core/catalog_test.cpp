@@ -56,6 +56,51 @@ TEST_F(CatalogTest, ShowsTheTokenOfANewDeviceOnce) {
     EXPECT_EQ(record.value->find("sld_"), std::string::npos);
 }
 
+TEST_F(CatalogTest, EndsAPageThatGrowsTooLong) {
+  const Json metadata{{"text", std::string(16'000, 'x')}};
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(catalog.create(
+        admin, ResourceKind::kDevice,
+        {{"device_class", "m"}, {"issue_token", false}, {"metadata", metadata}}, {}));
+  }
+  ListRequest request{.page_size = 1000};
+  const auto first = catalog.list(admin, ResourceKind::kDevice, request);
+  ASSERT_TRUE(first);
+  EXPECT_LE(first->items.size() * 16'000, kMaxPageBytes);
+  EXPECT_GT(first->items.size(), 200U);
+  request.page_token = first->next_page_token;
+  ASSERT_FALSE(request.page_token.empty());
+  const auto rest = catalog.list(admin, ResourceKind::kDevice, request);
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(first->items.size() + rest->items.size(), 300U);
+  EXPECT_TRUE(rest->next_page_token.empty());
+}
+
+TEST_F(CatalogTest, GivesADeviceABoundedNumberOfCredentials) {
+  const std::string id = new_device().id;  // has one
+  std::string last;
+  for (std::size_t i = 1; i < kMaxActiveCredentials; ++i) {
+    last = catalog.add_credential(admin, id, {{"kind", "token"}}, {})->resource.id;
+  }
+  const auto more = catalog.add_credential(admin, id, {{"kind", "token"}}, {});
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().reason(), "too_many_credentials");
+  ASSERT_TRUE(catalog.revoke_credential(admin, id, last, {}));
+  EXPECT_TRUE(catalog.add_credential(admin, id, {{"kind", "token"}}, {}));
+}
+
+TEST_F(CatalogTest, MakesKeysOfThePlatformForAdminsOnly) {
+  const Caller platform = caller_of("platform", Role::kAdmin);
+  for (const char* role : {"viewer", "operator"}) {
+    const auto key =
+        catalog.create(platform, ResourceKind::kApiKey, {{"name", "n"}, {"role", role}}, {});
+    ASSERT_FALSE(key) << role;
+    EXPECT_EQ(key.error().faults().at(0).field, "/role");
+  }
+  EXPECT_TRUE(
+      catalog.create(platform, ResourceKind::kApiKey, {{"name", "n"}, {"role", "admin"}}, {}));
+}
+
 TEST_F(CatalogTest, IssuesNoTokenWhereNoneIsWanted) {
   const auto written = catalog.create(admin, ResourceKind::kDevice,
                                       {{"device_class", "meter"}, {"issue_token", false}}, {});

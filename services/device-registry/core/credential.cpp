@@ -117,7 +117,12 @@ void prepare_psk(const Json& body, const TenantId& tenant, std::string_view devi
   prepared.fields["credential_id"] = id;
   prepared.fields["psk_identity"] = identity;
   prepared.secrets.lookup_key = psk_lookup_key(identity);
-  prepared.secrets.sealed_secret = vault.seal(key, psk_seal_context(tenant, device_id, id));
+  auto sealed = vault.seal(key, psk_seal_context(tenant, device_id, id));
+  if (!sealed) {
+    faults.push_back({"/psk_key", sealed.error().message()});
+    return;
+  }
+  prepared.secrets.sealed_secret = *std::move(sealed);
   if (!is_given) prepared.shown_once["psk_key"] = to_hex(key);
 }
 

@@ -136,20 +136,30 @@ common::v1::AuditRecord refusal_record(const Attempt& attempt, const Asker& aske
   return record;
 }
 
-/// Of all proven candidates the one to judge: one that may come in, if there is one. Null: none,
-/// or, with `is_ambiguous`, several that only a tenant would tell apart.
+/// Of all proven candidates the one to judge. Null: none, or, with `is_ambiguous`, several that
+/// only a tenant would tell apart. Those that would not be let in are never in the way of one that
+/// would: a device registered anew with the certificate of a revoked one is that one's successor.
+/// What is found by the first lookup key goes before what is found by the second.
 const CredentialRecord* choose(const std::vector<CredentialRecord>& records,
                                const Presented& presented, std::string_view claimed_device,
                                bool& is_ambiguous) {
-  const CredentialRecord* chosen = nullptr;
-  std::set<std::pair<TenantId, std::string>> devices;
-  for (const CredentialRecord& record : records) {
-    if (!presented.is_proof(record)) continue;
-    devices.emplace(record.device.device.tenant, record.device.device.id);
-    if (chosen == nullptr || !refusal_of(record, claimed_device)) chosen = &record;
+  const CredentialRecord* refused = nullptr;
+  for (const std::string& lookup_key : presented.search.lookup_keys) {
+    const CredentialRecord* chosen = nullptr;
+    std::set<std::pair<TenantId, std::string>> devices;
+    for (const CredentialRecord& record : records) {
+      if (record.secrets.lookup_key != lookup_key || !presented.is_proof(record)) continue;
+      if (refusal_of(record, claimed_device)) {
+        if (refused == nullptr) refused = &record;
+        continue;
+      }
+      devices.emplace(record.device.device.tenant, record.device.device.id);
+      chosen = &record;
+    }
+    is_ambiguous = devices.size() > 1;
+    if (chosen != nullptr) return is_ambiguous ? nullptr : chosen;
   }
-  is_ambiguous = devices.size() > 1;
-  return is_ambiguous ? nullptr : chosen;
+  return refused;
 }
 
 }  // namespace
@@ -167,12 +177,12 @@ Result<proto::AuthenticateResponse> Door::authenticate(const proto::Authenticate
                                                        const Asker& asker) {
   SLUICE_TRY_ASSIGN(const Presented presented, present(request, vault_));
   std::vector<CredentialRecord> records{};
-  if (!presented.lookup_keys.empty()) {
+  if (!presented.search.lookup_keys.empty()) {
     // The tenant is what is being found out.
     SLUICE_TRY_ASSIGN(records,
                       in_transaction(store_, Scope::all_tenants(), {.mode = Mode::kRead},
                                      [&](Transaction& transaction) {
-                                       return transaction.find_credentials(presented.lookup_keys);
+                                       return transaction.find_credentials(presented.search);
                                      }));
   }
   bool is_ambiguous = false;

@@ -138,6 +138,29 @@ TEST_F(DoorTest, NeedsTheTenantWhereTwoShareAName) {
             proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
 }
 
+TEST_F(DoorTest, LetsTheSuccessorOfARevokedDeviceIn) {
+  const Json certificate{{"kind", "certificate"}, {"common_name", "unit-7"}};
+  const Written first = new_device();
+  add(first.resource.id, certificate);
+  ASSERT_TRUE(catalog.set_device_status(admin_of("blue"), first.resource.id, DeviceStatus::kRevoked,
+                                        "lost", {}));
+  EXPECT_EQ(ask(with_certificate("unit-7", 'x')).refusal().reason(),
+            proto::REFUSAL_REASON_DEVICE_REVOKED);
+  const Written second = new_device();
+  add(second.resource.id, certificate);
+  EXPECT_EQ(ask(with_certificate("unit-7", 'x')).identity().device(), second.resource.id);
+}
+
+TEST_F(DoorTest, BelievesAFingerprintBeforeAName) {
+  const Written named = new_device("red");
+  add(named.resource.id, {{"kind", "certificate"}, {"common_name", "unit-7"}}, "red");
+  const Written exact = new_device("blue");
+  add(exact.resource.id,
+      {{"kind", "certificate"}, {"fingerprint_sha256", to_hex(std::string(32, 'f'))}});
+  EXPECT_EQ(ask(with_certificate("unit-7", 'f')).identity().device(), exact.resource.id);
+  EXPECT_EQ(ask(with_certificate("unit-7", 'g')).identity().device(), named.resource.id);
+}
+
 TEST_F(DoorTest, HandsOutThePskOfADeviceThatMayComeIn) {
   const Written device = new_device();
   const Written psk =

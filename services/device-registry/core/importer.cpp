@@ -3,9 +3,11 @@
 #include "core/new_device.h"
 #include "core/records.h"
 
+#include <algorithm>
 #include <array>
 #include <format>
 #include <set>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -20,6 +22,7 @@ using enum ResourceKind;
 
 constexpr std::string_view kFaultyLines = "faulty_lines";
 constexpr std::string_view kShuttingDown = "shutting_down";
+constexpr std::size_t kResultPartBytes = std::size_t{1} << 20;  // sealed and stored at a time
 
 /// What one run of an import is given; all of it outlives the run.
 struct RunContext {
@@ -43,7 +46,9 @@ class ImportRun {
     const auto take_line = [&](std::string_view line, std::uint64_t number) -> Result<> {
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) return {};
       SLUICE_TRY(take(line, number));
-      return batch_.size() >= context_.config.batch_lines ? write_batch(transaction) : Result<>();
+      const bool is_full = batch_.size() >= context_.config.batch_lines ||
+                           batch_bytes_ >= context_.config.batch_bytes;
+      return is_full ? write_batch(transaction) : Result<>();
     };
     SLUICE_TRY(lines.read(take_line));
     SLUICE_TRY(write_batch(transaction));
@@ -60,11 +65,8 @@ class ImportRun {
                                                   .target = target,
                                                   .changed_fields = {}})}));
     outcome_.is_success = true;
-    if (!tokens_.empty() && !context_.request.is_dry_run) {
-      outcome_.sealed_result = context_.vault.seal(
-          tokens_, result_seal_context(context_.caller.tenant, context_.operation_id));
-    }
     if (!context_.request.is_dry_run) {
+      if (!tokens_.empty()) SLUICE_TRY(seal_tokens(transaction));
       SLUICE_TRY(transaction.finish_operation(context_.operation_id, outcome_));
     }
     SLUICE_CRASH_POINT("registry_import_before_commit");
@@ -78,6 +80,7 @@ class ImportRun {
     std::uint64_t number = 0;
     std::string external_id{};
     PreparedDevice device{};
+    std::string_view token_pointer{};  // where the line has its token; empty where we mint it
   };
 
   void add_fault(std::uint64_t line, FieldFault fault) {
@@ -112,6 +115,7 @@ class ImportRun {
     std::vector<FieldFault> faults{};
     line.device = prepare_device(*document, context_.caller.tenant, id,
                                  context_.request.issue_tokens, context_.vault, faults);
+    if (faults.empty()) check_token(*document, line, faults);
     if (faults.empty()) {
       line.external_id = text_at(line.device.fields, "external_id");
       if (line.external_id.empty()) {
@@ -131,7 +135,25 @@ class ImportRun {
       return {};
     }
     batch_.push_back(std::move(line));
+    batch_bytes_ += text.size();
     return {};
+  }
+
+  /// Two lines with one token id: the second would fail the batch without a word about which.
+  void check_token(const Json& document, Line& line, std::vector<FieldFault>& faults) {
+    if (!line.device.token) return;
+    const auto has = [&](const char* name) {
+      return document.contains(name) && !document[name].is_null();
+    };
+    line.token_pointer = has("auth_token")        ? "/auth_token"
+                         : has("auth_token_hash") ? "/auth_token_hash/id"
+                                                  : "";
+    if (line.token_pointer.empty()) return;
+    const auto [seen, is_new] =
+        lines_by_token_.emplace(line.device.token->secrets.lookup_key, line.number);
+    if (is_new) return;
+    faults.push_back({std::string(line.token_pointer),
+                      std::format("has the token id of line {} too", seen->second)});
   }
 
   Result<> tell_progress() {
@@ -150,6 +172,10 @@ class ImportRun {
     if (outcome_.progress.faulty_lines == 0 && !batch_.empty())
       SLUICE_TRY(write_devices(transaction));
     batch_.clear();
+    batch_bytes_ = 0;
+    if (tokens_.size() >= kResultPartBytes && !context_.request.is_dry_run) {
+      SLUICE_TRY(seal_tokens(transaction));
+    }
     SLUICE_CRASH_POINT("registry_import_after_batch");
     return {};
   }
@@ -188,9 +214,7 @@ class ImportRun {
     for (const Line& line : batch_) {
       const std::string device_class = text_at(line.device.fields, "device_class");
       if (!classes_.insert(device_class).second) continue;
-      SLUICE_TRY_ASSIGN(const std::optional<Resource> new_class,
-                        transaction.ensure_device_class(device_class));
-      if (new_class) records.push_back(state_record(*new_class, occasion).value());
+      SLUICE_TRY(make_class(transaction, device_class, occasion));
     }
     SLUICE_TRY_ASSIGN(const std::vector<std::int64_t> revisions,
                       transaction.reserve_revisions(batch_.size()));
@@ -217,10 +241,53 @@ class ImportRun {
       made.fields = std::move(device.fields);
       devices.push_back(std::move(made));
     }
-    SLUICE_TRY(transaction.insert_devices(devices));
+    SLUICE_TRY_ASSIGN(const std::vector<std::string> tokenless,
+                      transaction.insert_devices(devices));
+    if (!tokenless.empty()) {
+      name_taken_tokens(devices, tokenless);
+      return {};
+    }
     SLUICE_TRY(transaction.append_outbox(records));
     outcome_.progress.devices_written += devices.size();
     return {};
+  }
+
+  /// Makes the class exist, in a transaction of its own: see Importer.
+  Result<> make_class(Transaction& own, const std::string& id, const Occasion& occasion) {
+    const auto make = [&](Transaction& transaction) -> Result<> {
+      SLUICE_TRY_ASSIGN(const std::optional<Resource> made, transaction.ensure_device_class(id));
+      if (!made) return {};
+      return transaction.append_outbox(std::array{state_record(*made, occasion).value()});
+    };
+    if (context_.request.is_dry_run) return make(own);
+    return context_.store.run(Scope::of(context_.caller.tenant), {}, make);
+  }
+
+  /// Adds a fault for each line of the batch whose device was left without its token.
+  void name_taken_tokens(std::span<const NewDevice> devices,
+                         std::span<const std::string> tokenless) {
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      if (!std::ranges::contains(tokenless, devices[i].id)) continue;
+      add_fault(batch_[i].number,
+                {std::string(batch_[i].token_pointer), "another credential has this token id"});
+    }
+  }
+
+  Result<> seal_tokens(Transaction& transaction) {
+    result_bytes_ += tokens_.size();
+    if (result_bytes_ > context_.config.max_result_bytes) {
+      return fail(Error(ErrorCode::kInvalidArgument,
+                        std::format("the tokens would be more than {} bytes: split the upload",
+                                    context_.config.max_result_bytes))
+                      .with_reason("result_too_large"));
+    }
+    const std::size_t part = outcome_.result_parts++;
+    SLUICE_TRY_ASSIGN(
+        const std::string sealed,
+        context_.vault.seal(
+            tokens_, result_seal_context(context_.caller.tenant, context_.operation_id, part)));
+    tokens_.clear();
+    return transaction.add_result_part(context_.operation_id, part, sealed);
   }
 
   void add_token(const Line& line, const std::string& device_id, const Json& shown_once) {
@@ -237,11 +304,14 @@ class ImportRun {
   UuidGenerator uuids_;
   OperationOutcome outcome_;
   std::vector<Line> batch_;
+  std::size_t batch_bytes_ = 0;
   // Bounded by ImportConfig::max_lines.
   std::unordered_map<std::string, std::uint64_t> lines_by_external_id_;
+  std::unordered_map<std::string, std::uint64_t> lines_by_token_;  // given ones
   std::unordered_map<std::string, bool> fleets_;
   std::set<std::string> classes_;
-  std::string tokens_;  // NDJSON
+  std::string tokens_;  // NDJSON, not yet sealed
+  std::size_t result_bytes_ = 0;
   std::uint64_t last_faulty_line_ = 0;
 };
 
@@ -253,11 +323,16 @@ Importer::Importer(Store& store, Vault& vault, const Clock& clock, Random& rando
 
 Result<Store::Begun> Importer::begin(const Caller& caller, const ImportRequest& request) {
   SLUICE_TRY(check_access(caller, kDevice, Action::kCreate));
-  return store_.begin_operation(caller.tenant,
-                                {.id = UuidGenerator(clock_, random_).next().to_string(),
-                                 .kind = "device_import",
-                                 .idempotency_key = request.idempotency_key,
-                                 .request_hash = request.request_hash});
+  return store_.begin_operation(
+      caller.tenant,
+      {.id = UuidGenerator(clock_, random_).next().to_string(),
+       .kind = "device_import",
+       .idempotency_key = request.is_dry_run ? std::string() : request.idempotency_key,
+       .request_hash = request.request_hash});
+}
+
+Result<> Importer::keep_alive(const Caller& caller, std::string_view operation_id) {
+  return store_.keep_operation_alive(caller.tenant, operation_id);
 }
 
 Result<Operation> Importer::run(const Caller& caller, std::string_view operation_id,
@@ -284,7 +359,7 @@ Result<Operation> Importer::run(const Caller& caller, std::string_view operation
     SLUICE_TRY(store_.fail_operation(caller.tenant, operation_id, outcome));
   } else if (!done) {
     outcome.is_success = false;
-    outcome.sealed_result.clear();
+    outcome.result_parts = 0;
     outcome.progress.devices_written = 0;
     outcome.reason = done.error().reason().empty() ? std::string(to_string(done.error().code()))
                                                    : done.error().reason();
@@ -311,12 +386,22 @@ Result<std::string> Operations::take_result(const Caller& caller, std::string_vi
     return fail(Error(ErrorCode::kFailedPrecondition, "the operation has not ended")
                     .with_reason("operation_running"));
   }
-  SLUICE_TRY_ASSIGN(const std::string sealed, store_.take_result(caller.tenant, operation.id));
-  return vault_.open(sealed, result_seal_context(caller.tenant, operation.id));
+  SLUICE_TRY_ASSIGN(const std::vector<std::string> parts,
+                    store_.read_result(caller.tenant, operation.id));
+  std::string result;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    SLUICE_TRY_ASSIGN(const std::string lines,
+                      vault_.open(parts[i], result_seal_context(caller.tenant, operation.id, i)));
+    result += lines;
+  }
+  // Only what could be opened counts as taken.
+  SLUICE_TRY(store_.mark_result_taken(caller.tenant, operation.id));
+  return result;
 }
 
-std::string result_seal_context(const TenantId& tenant, std::string_view operation_id) {
-  return std::format("device_registry/result/{}/{}", tenant.value(), operation_id);
+std::string result_seal_context(const TenantId& tenant, std::string_view operation_id,
+                                std::size_t part) {
+  return std::format("device_registry/result/{}/{}/{}", tenant.value(), operation_id, part);
 }
 
 }  // namespace sluice::registry

@@ -31,7 +31,8 @@ class LineSource {
 
 /// What was asked for with an upload.
 struct ImportRequest {
-  /// The caller's Idempotency-Key; empty: each upload is a new operation.
+  /// The caller's Idempotency-Key; empty: each upload is a new operation. A dry run does not use it
+  /// up: the upload itself may come under it afterwards.
   std::string idempotency_key{};
   /// Of what is known before the body is read, such as method and target: the same key with another
   /// one is refused.
@@ -45,9 +46,14 @@ struct ImportRequest {
 struct ImportConfig {
   /// Lines written at a time: bounds memory, and sets how often progress is told.
   std::size_t batch_lines = 2000;
+  /// The same for long lines, whichever comes first.
+  std::size_t batch_bytes = std::size_t{2} << 20;
   /// Longest line taken: a device with the most metadata, and room.
   std::size_t max_line_bytes = 32 * 1024;
   std::size_t max_lines = 250'000;
+  /// Of the tokens' text, which is fetched in one answer. Enough for max_lines with ids as long as
+  /// they may be.
+  std::size_t max_result_bytes = std::size_t{128} << 20;
   /// For the whole of it.
   std::chrono::milliseconds timeout = std::chrono::minutes(10);
 };
@@ -61,6 +67,10 @@ struct ImportConfig {
 /// external_id exists already is skipped and counted, never changed, so that uploading again after
 /// a crash, or twice, ends in the same state. Progress is told meanwhile outside the transaction.
 ///
+/// Not part of it: a device class that a line names and nobody has made is made at once, with
+/// defaults, and stays though the import fails. Made inside, nobody else could register a device of
+/// this class until the import has ended. (A dry run makes its classes inside, and undoes them.)
+///
 ///   SLUICE_TRY_ASSIGN(auto begun, importer.begin(caller, request));
 ///   if (!begun.is_new) return begun.operation;
 ///   return importer.run(caller, begun.operation.id, request, lines, is_stopping);
@@ -73,6 +83,10 @@ class Importer {
   /// Makes the operation, or finds the one this key began before (is_new is then false).
   /// kInvalidArgument with reason "idempotency_key_reused" when the key belongs to another upload.
   Result<Store::Begun> begin(const Caller& caller, const ImportRequest& request);
+
+  /// Says that a new operation waits for run() and is not dead. Call it more often than every
+  /// kOperationSilence until run() has returned.
+  Result<> keep_alive(const Caller& caller, std::string_view operation_id);
 
   /// Does the work of a new operation and gives it as it ended. An error means that not even its
   /// end could be written (the database is gone): the operation then ends as "interrupted" by
@@ -99,9 +113,10 @@ class Operations {
   Operations(Store& store, const Vault& vault) : store_(store), vault_(vault) {}
 
   Result<Operation> get(const Caller& caller, std::string_view operation_id);
-  /// The tokens an import minted, NDJSON of {"line", "external_id", "device_id", "auth_token"},
-  /// once: kNotFound with reason "result_gone" the second time, kFailedPrecondition with reason
-  /// "operation_running" before its end.
+  /// The tokens an import minted, NDJSON of {"line", "external_id", "device_id", "auth_token"}. The
+  /// first time begins the kResultGrace in which it can be had again, for an answer may be lost on
+  /// its way; then kNotFound with reason "result_gone". kFailedPrecondition with reason
+  /// "operation_running" before the operation's end.
   Result<std::string> take_result(const Caller& caller, std::string_view operation_id);
 
  private:
@@ -109,7 +124,8 @@ class Operations {
   const Vault& vault_;
 };
 
-/// What an operation's result is sealed for.
-std::string result_seal_context(const TenantId& tenant, std::string_view operation_id);
+/// What a part of an operation's result is sealed for.
+std::string result_seal_context(const TenantId& tenant, std::string_view operation_id,
+                                std::size_t part);
 
 }  // namespace sluice::registry

@@ -38,7 +38,7 @@ Presented present_token(const std::string& text, const Vault& vault) {
   Presented presented;
   auto token = vault.parse(TokenKind::kDevice, text);
   if (!token) return presented;
-  presented.lookup_keys.push_back(token_lookup_key(token->id));
+  presented.search.lookup_keys.push_back(token_lookup_key(token->id));
   presented.is_proof = [&vault, token = *std::move(token)](const CredentialRecord& record) {
     return vault.matches(record.secrets.salt, record.secrets.secret_hash, token.secret);
   };
@@ -53,10 +53,14 @@ Result<Presented> present_certificate(const proto::CertificateCredential& certif
     return bad_request("certificate.common_name", "is too long");
   }
   Presented presented;
-  presented.lookup_keys.push_back(fingerprint_lookup_key(to_hex(certificate.fingerprint_sha256())));
+  presented.search.lookup_keys.push_back(
+      fingerprint_lookup_key(to_hex(certificate.fingerprint_sha256())));
   if (!certificate.common_name().empty()) {
-    presented.lookup_keys.push_back(common_name_lookup_key(certificate.common_name()));
+    presented.search.lookup_keys.push_back(common_name_lookup_key(certificate.common_name()));
   }
+  presented.search.tenant = certificate.tenant_hint();
+  presented.search.serial = certificate.serial();
+  presented.search.issuer = certificate.issuer();
   // The front has verified the chain; what is left is whether it is the one that was registered.
   presented.is_proof = [&certificate](const CredentialRecord& record) {
     const Json& fields = record.credential.fields;
@@ -75,7 +79,7 @@ Presented present_jwt(const std::string& jwt, const Vault& vault) {
   Presented presented;
   const std::string subject = unproven_subject(jwt);
   if (subject.empty()) return presented;
-  presented.lookup_keys.push_back(jwt_lookup_key(subject));
+  presented.search.lookup_keys.push_back(jwt_lookup_key(subject));
   presented.is_proof = [&vault, &jwt, subject](const CredentialRecord& record) {
     return vault.verify_jwt(jwt, record.secrets.public_key, subject).has_value();
   };
@@ -84,7 +88,9 @@ Presented present_jwt(const std::string& jwt, const Vault& vault) {
 
 }  // namespace
 
-Result<Presented> present(const proto::AuthenticateRequest& request, const Vault& vault) {
+namespace {
+
+Result<Presented> present_any(const proto::AuthenticateRequest& request, const Vault& vault) {
   switch (request.credential_case()) {
     case proto::AuthenticateRequest::kToken:
       return present_token(request.token(), vault);
@@ -93,7 +99,7 @@ Result<Presented> present(const proto::AuthenticateRequest& request, const Vault
     case proto::AuthenticateRequest::kPskIdentity: {
       Presented presented{.wants_psk = true};
       if (request.psk_identity().size() <= kMaxPresentedText) {
-        presented.lookup_keys.push_back(psk_lookup_key(request.psk_identity()));
+        presented.search.lookup_keys.push_back(psk_lookup_key(request.psk_identity()));
       }
       // The key itself is proven by the handshake that the front makes with it.
       presented.is_proof = [](const CredentialRecord&) { return true; };
@@ -105,6 +111,14 @@ Result<Presented> present(const proto::AuthenticateRequest& request, const Vault
       break;
   }
   return bad_request("credential", "none was sent");
+}
+
+}  // namespace
+
+Result<Presented> present(const proto::AuthenticateRequest& request, const Vault& vault) {
+  SLUICE_TRY_ASSIGN(Presented presented, present_any(request, vault));
+  presented.search.claimed_device = request.claimed_device();
+  return presented;
 }
 
 }  // namespace sluice::registry

@@ -13,7 +13,7 @@ namespace sluice::registry {
 
 /// What a device presented, in the form that finds candidates and proves them.
 struct Presented {
-  std::vector<std::string> lookup_keys{};  // empty: it cannot be anybody's
+  CredentialSearch search{};  // without lookup keys: it cannot be anybody's
   std::function<bool(const CredentialRecord&)> is_proof{};
   bool wants_psk = false;
 };

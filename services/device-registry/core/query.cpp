@@ -79,8 +79,8 @@ class FilterParser {
       case Type::kTime:
         if (comparison.value.is_null() && !is_order) return {};
         if (!comparison.value.is_string() ||
-            !parse_rfc3339(comparison.value.get_ref<const std::string&>())) {
-          return refuse("expected a time as RFC 3339 has it, in quotes");
+            !is_time(comparison.value.get_ref<const std::string&>())) {
+          return refuse("expected a time as RFC 3339 has it, in quotes, of the years 1 to 9999");
         }
         return {};
       case Type::kUuid:
@@ -210,7 +210,7 @@ std::string encode_page_token(const Position& position, std::string_view questio
 }
 
 Result<Position> decode_page_token(std::string_view token, std::string_view question,
-                                   const Order& order) {
+                                   const Order& order, const ResourceInfo& info) {
   const Error refusal =
       bad("page_token", "is not a page token of this list with this filter and order");
   if (token.size() > 1024) return fail(refusal);
@@ -223,12 +223,15 @@ Result<Position> decode_page_token(std::string_view token, std::string_view ques
     return fail(refusal);
   }
   Position position{.value = (*json)[1], .id = (*json)[2]};
-  const bool is_value_good = order.field->type == QueryField::Type::kTime
-                                 ? parse_rfc3339(position.value).has_value()
-                             : order.field->type == QueryField::Type::kUuid
-                                 ? Uuid::parse(position.value).has_value()
-                                 : check_id(position.value, "page_token").has_value();
-  if (!is_value_good || !check_id(position.id, "page_token")) return fail(refusal);
+  const auto fits = [](QueryField::Type type, const std::string& value) {
+    if (type == QueryField::Type::kTime) return is_time(value);
+    if (type == QueryField::Type::kUuid) return Uuid::parse(value).has_value();
+    return check_id(value, "page_token").has_value();
+  };
+  const auto id_field = std::ranges::find(info.query_fields, info.id_field, &QueryField::name);
+  const auto id_type =
+      id_field == info.query_fields.end() ? QueryField::Type::kText : id_field->type;
+  if (!fits(order.field->type, position.value) || !fits(id_type, position.id)) return fail(refusal);
   return position;
 }
 

@@ -78,7 +78,7 @@ inline constexpr std::size_t kMaxPageSize = 1000;
 /// checked.
 std::string encode_page_token(const Position& position, std::string_view question);
 Result<Position> decode_page_token(std::string_view token, std::string_view question,
-                                   const Order& order);
+                                   const Order& order, const ResourceInfo& info);
 
 /// The question of a list request, for the token's fingerprint.
 std::string question_of(const ResourceInfo& info, std::string_view filter,

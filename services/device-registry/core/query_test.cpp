@@ -51,7 +51,8 @@ TEST(PageToken, ComesBackAsItWas) {
   const Position position{.value = "2026-01-01T00:00:00.000Z",
                           .id = "0190f0f0-0000-7000-8000-000000000000"};
   const std::string question = question_of(devices(), "", "registered_at");
-  const auto decoded = decode_page_token(encode_page_token(position, question), question, order);
+  const auto decoded =
+      decode_page_token(encode_page_token(position, question), question, order, devices());
   ASSERT_TRUE(decoded) << decoded.error().message();
   EXPECT_EQ(decoded->value, position.value);
   EXPECT_EQ(decoded->id, position.id);
@@ -62,13 +63,18 @@ TEST(PageToken, RefusesForgedAndForeignOnes) {
   const std::string question = question_of(devices(), "", "");
   const std::string id = "0190f0f0-0000-7000-8000-000000000000";
   const std::string good = encode_page_token({.value = id, .id = id}, question);
-  EXPECT_TRUE(decode_page_token(good, question, order));
-  EXPECT_FALSE(decode_page_token(good, question_of(devices(), "status = \"active\"", ""), order));
+  EXPECT_TRUE(decode_page_token(good, question, order, devices()));
   EXPECT_FALSE(
-      decode_page_token(encode_page_token({.value = "x'", .id = id}, question), question, order));
-  EXPECT_FALSE(decode_page_token(good + "x", question, order));
-  EXPECT_FALSE(decode_page_token("", question, order));
-  EXPECT_FALSE(decode_page_token(std::string(2000, 'A'), question, order));
+      decode_page_token(good, question_of(devices(), "status = \"active\"", ""), order, devices()));
+  EXPECT_FALSE(decode_page_token(encode_page_token({.value = "x'", .id = id}, question), question,
+                                 order, devices()));
+  const Order by_time = *parse_order("registered_at", devices());
+  const std::string not_a_uuid =
+      encode_page_token({.value = "2026-01-01T00:00:00.000Z", .id = "trucks"}, question);
+  EXPECT_FALSE(decode_page_token(not_a_uuid, question, by_time, devices()));
+  EXPECT_FALSE(decode_page_token(good + "x", question, order, devices()));
+  EXPECT_FALSE(decode_page_token("", question, order, devices()));
+  EXPECT_FALSE(decode_page_token(std::string(2000, 'A'), question, order, devices()));
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ using Query = QueryField;
 constexpr std::array kTenantQuery{
     Query{.name = "tenant_id", .is_sortable = true},
     Query{.name = "name"},
-    Query{.name = "status"},
+    Query{.name = "status", .is_required = true},
     Query{.name = "metadata", .type = Query::Type::kAttributes},
 };
 constexpr std::array kFleetQuery{
@@ -120,21 +120,25 @@ constexpr std::array kTopicPolicyQuery{
 };
 // Every field here is backed by an index, or is only ever a further condition beside one.
 constexpr std::array kDeviceQuery{
-    Query{.name = "device_id", .type = Query::Type::kUuid, .is_sortable = true},
+    Query{
+        .name = "device_id", .type = Query::Type::kUuid, .is_sortable = true, .is_required = true},
     Query{.name = "external_id"},
     Query{.name = "fleet_id"},
-    Query{.name = "device_class"},
+    Query{.name = "device_class", .is_required = true},
     Query{.name = "schema_id"},
-    Query{.name = "status"},
+    Query{.name = "status", .is_required = true},
     Query{.name = "model"},
     Query{.name = "firmware_version"},
-    Query{.name = "registered_at", .type = Query::Type::kTime, .is_sortable = true},
+    Query{.name = "registered_at",
+          .type = Query::Type::kTime,
+          .is_sortable = true,
+          .is_required = true},
     Query{.name = "last_seen_at", .type = Query::Type::kTime},
     Query{.name = "metadata", .type = Query::Type::kAttributes},
 };
 constexpr std::array kCredentialQuery{
     Query{.name = "credential_id", .is_sortable = true},
-    Query{.name = "kind"},
+    Query{.name = "kind", .is_required = true},
 };
 constexpr std::array kApiKeyQuery{
     Query{.name = "key_id", .is_sortable = true},

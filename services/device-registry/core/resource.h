@@ -42,6 +42,7 @@ struct QueryField {
   std::string_view name{};
   Type type = Type::kText;
   bool is_sortable = false;
+  bool is_required = false;  // every thing has it
 };
 
 /// What is known of a kind without looking into its table.

@@ -3,6 +3,8 @@
 #include "core/json.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 
 #include <sluice/base/clock.h>
 #include <sluice/base/ids.h>
@@ -43,20 +45,32 @@ std::string join(std::span<const std::string_view> words) {
   return out;
 }
 
-/// The deepest nesting and the widest object of a value.
+/// The deepest nesting, the widest object and the number of scalars of a value.
 struct Extent {
   std::size_t depth = 0;
   std::size_t width = 0;
+  std::size_t scalars = 0;
+  bool has_odd_number = false;  // see kMaxAttributeNumber
 };
+
+bool is_odd_number(const Json& value) {
+  if (!value.is_number_float()) return false;
+  const double size = std::abs(value.get<double>());
+  return size != 0 && (size > kMaxAttributeNumber || size < 1 / kMaxAttributeNumber);
+}
 
 // Recursion is bounded by parse_json's kMaxJsonDepth.
 Extent measure(const Json& value) {
-  if (!value.is_structured()) return {};
-  Extent extent{.depth = 0, .width = value.size()};
+  if (!value.is_structured()) {
+    return {.scalars = value.is_null() ? 0U : 1U, .has_odd_number = is_odd_number(value)};
+  }
+  Extent extent{.width = value.size()};
   for (const Json& child : value) {
     const Extent inner = measure(child);
     extent.depth = std::max(extent.depth, inner.depth);
     extent.width = std::max(extent.width, inner.width);
+    extent.scalars += inner.scalars;
+    extent.has_odd_number = extent.has_odd_number || inner.has_odd_number;
   }
   ++extent.depth;
   return extent;
@@ -124,8 +138,10 @@ class Checker {
       return;
     }
     if (field.type == Field::Type::kTime) {
-      if (!parse_rfc3339(text))
-        add(at, "must be a time as RFC 3339 has it, like 2026-01-31T12:00:00Z");
+      if (!is_time(text)) {
+        add(at,
+            "must be a time as RFC 3339 has it, of the years 1 to 9999, like 2026-01-31T12:00:00Z");
+      }
       return;
     }
     const auto size = static_cast<std::int64_t>(count_characters(text));
@@ -166,6 +182,13 @@ class Checker {
     if (extent.width > kMaxAttributes) {
       add(at, std::format("must not have more than {} members in one place", kMaxAttributes));
     }
+    if (extent.scalars > kMaxAttributeScalars) {
+      add(at, std::format("must not have more than {} values in all", kMaxAttributeScalars));
+    }
+    if (extent.has_odd_number) {
+      add(at, std::format("must not have numbers beyond {0} or, but for 0, within 1/{0}",
+                          kMaxAttributeNumber));
+    }
     if (value.dump().size() > kMaxAttributesSize) {
       add(at, std::format("must not be longer than {} bytes", kMaxAttributesSize));
     }
@@ -190,6 +213,14 @@ class Checker {
 };
 
 }  // namespace
+
+bool is_time(std::string_view text) {
+  using namespace std::chrono;
+  static constexpr sys_days kFirst = year(1) / January / 1;
+  static constexpr sys_days kEnd = year(10'000) / January / 1;
+  const auto time = parse_rfc3339(text);
+  return time && *time >= kFirst && *time < kEnd;
+}
 
 std::vector<FieldFault> check_shape(const Json& document, Shape shape, std::string_view base) {
   Checker checker;

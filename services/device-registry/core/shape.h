@@ -48,6 +48,16 @@ using Shape = std::span<const Field>;
 inline constexpr std::size_t kMaxAttributesSize = 16 * 1024;  // bytes as JSON text
 inline constexpr std::size_t kMaxAttributesDepth = 8;
 inline constexpr std::size_t kMaxAttributes = 256;  // members of one object
+/// Texts, numbers and truth values in all of it: each is a row of the index that finds devices by
+/// their attributes.
+inline constexpr std::size_t kMaxAttributeScalars = 256;
+/// Numbers other than 0 lie between this and its reciprocal: PostgreSQL writes them out digit by
+/// digit, so that 1e300 would grow to 300 characters.
+inline constexpr double kMaxAttributeNumber = 1e30;
+
+/// Whether it is a time as RFC 3339 has it, of the years 1 to 9999 in UTC: PostgreSQL has no year
+/// 0.
+bool is_time(std::string_view text);
 
 /// Everything that is wrong with `document`, each fault with the JSON pointer of its place under
 /// `base`; empty when it fits. Stops after kMaxFaults, so that a hostile document costs little.

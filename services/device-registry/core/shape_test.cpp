@@ -69,10 +69,30 @@ TEST(Shape, BoundsAttributes) {
   Json deep = 1;
   for (std::size_t i = 0; i <= kMaxAttributesDepth; ++i) deep = Json{{"a", deep}};
   Json wide = Json::object();
-  for (std::size_t i = 0; i <= kMaxAttributes; ++i) wide[std::to_string(i)] = 1;
-  for (const Json& more : {deep, wide, Json{{"a", std::string(kMaxAttributesSize, 'x')}}}) {
+  for (std::size_t i = 0; i <= kMaxAttributes; ++i) wide[std::to_string(i)] = nullptr;
+  Json many = Json::object();
+  for (std::size_t i = 0; i <= kMaxAttributeScalars; ++i) many[i % 2 == 0 ? "a" : "b"].push_back(1);
+  const Json huge{{"a", 1e31}};
+  const Json tiny{{"a", {{"b", -1e-31}}}};
+  const Json large{{"a", std::string(kMaxAttributesSize, 'x')}};
+  for (const Json& more : {deep, wide, many, huge, tiny, large}) {
     EXPECT_EQ(check_shape({{"id", "a"}, {"more", more}}, kShape).size(), 1U);
   }
+}
+
+TEST(Shape, TakesTheNumbersOfScience) {
+  const Json more{{"charge", 1.602176634e-19}, {"count", 6.02214076e23}, {"none", 0.0}};
+  EXPECT_TRUE(check_shape({{"id", "a"}, {"more", more}}, kShape).empty());
+}
+
+TEST(Shape, TakesTimesThatTheDatabaseHas) {
+  for (const char* time : {"0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"})
+    EXPECT_TRUE(is_time(time)) << time;
+  for (const char* time :
+       {"0000-12-31T23:59:59Z", "0001-01-01T00:30:00+01:00", "9999-12-31T23:30:00-01:00"}) {
+    EXPECT_FALSE(is_time(time)) << time;
+  }
+  EXPECT_EQ(faults(R"({"id":"a","at":"0000-01-31T12:00:00Z"})"), "/at");
 }
 
 TEST(Shape, NormalizesWholeNumbersAndNulls) {
@@ -80,6 +100,16 @@ TEST(Shape, NormalizesWholeNumbersAndNulls) {
       {"id", "a"}, {"name", nullptr}, {"inner", {{"count", 5.0}}}, {"more", {{"x", nullptr}}}};
   EXPECT_EQ(normalize(document, kShape).dump(),
             R"({"id":"a","inner":{"count":5},"more":{"x":null}})");
+}
+
+TEST(ParseJson, RefusesNumbersThatWouldComeBackAsOthers) {
+  EXPECT_FALSE(parse_json("0.123456789012345678"));
+  EXPECT_FALSE(parse_json("123456789012345678901"));
+  EXPECT_FALSE(parse_json("1.00000000000000000001e2"));
+  EXPECT_TRUE(parse_json("0.30000000000000004"));
+  EXPECT_TRUE(parse_json("1.00000000000000000000"));
+  EXPECT_TRUE(parse_json("100000000000000000000000"));
+  EXPECT_EQ(parse_json("18446744073709551615")->dump(), "18446744073709551615");
 }
 
 TEST(ParseJson, RefusesWhatParsersDisagreeOn) {

@@ -139,7 +139,7 @@ CREATE TABLE credentials (
 );
 -- The one look of every sign-in. Not unique: two tenants may register the same certificate, and a device may
 -- have several keys for its JSON Web Tokens.
-CREATE INDEX credentials_by_lookup_key ON credentials (lookup_key);
+CREATE INDEX credentials_by_lookup_key ON credentials (lookup_key, tenant_id);
 CREATE INDEX credentials_by_device ON credentials (tenant_id, device_id, credential_id);
 -- A token's id and a PSK identity name one credential in the whole platform.
 CREATE UNIQUE INDEX credentials_lookup_key ON credentials (lookup_key) WHERE kind IN ('token', 'psk');
@@ -184,7 +184,8 @@ CREATE TABLE operations (
   devices_skipped  bigint NOT NULL DEFAULT 0,
   faulty_lines     bigint NOT NULL DEFAULT 0,
   faults           jsonb,
-  sealed_result    bytea,
+  result_parts     integer NOT NULL DEFAULT 0,  -- rows of operation_results that hold its result
+  taken_at         timestamptz,                 -- first
   created_at       timestamptz(3) NOT NULL DEFAULT now(),
   reported_at      timestamptz(3) NOT NULL DEFAULT now(),
   finished_at      timestamptz(3)
@@ -193,6 +194,15 @@ CREATE TABLE operations (
 CREATE UNIQUE INDEX operations_by_key ON operations (tenant_id, idempotency_key)
   WHERE idempotency_key <> '' AND state <> 'failed';
 CREATE INDEX operations_by_age ON operations (created_at);
+
+-- What an operation hands over, sealed in parts so that none of them is large. Written with what it tells of.
+CREATE TABLE operation_results (
+  tenant_id     text COLLATE "C" NOT NULL,
+  operation_id  uuid NOT NULL CONSTRAINT operation_results_operation REFERENCES operations ON DELETE CASCADE,
+  part          integer NOT NULL,
+  sealed        bytea NOT NULL,
+  PRIMARY KEY (operation_id, part)
+);
 
 -- What is to be published, in the order of its numbers; a row is gone once Kafka has it.
 CREATE TABLE outbox (
@@ -208,7 +218,7 @@ DO $$
 DECLARE t text;
 BEGIN
   FOREACH t IN ARRAY ARRAY['tenants', 'topic_policies', 'device_classes', 'fleets', 'devices', 'device_attributes',
-                           'credentials', 'api_keys', 'answers', 'operations', 'outbox'] LOOP
+                           'credentials', 'api_keys', 'answers', 'operations', 'operation_results', 'outbox'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
     EXECUTE format('CREATE POLICY own_tenant ON %I USING (may_see(tenant_id)) WITH CHECK (may_see(tenant_id))', t);

@@ -33,7 +33,8 @@ struct FakeRows {
     TenantId tenant{};
     Store::NewOperation made{};
     Operation operation{};
-    std::string sealed_result{};
+    std::vector<std::string> result{};  // sealed parts
+    std::optional<WallTime> taken{};
   };
 
   std::map<Key, Resource> resources;
@@ -47,8 +48,8 @@ struct FakeRows {
 
 /// The Store in memory: transactions that are all or nothing, tenants that cannot see each other,
 /// and the refusals of the real one. testing/store_contract.h holds what both must do alike. One
-/// thread; a transaction may call the functions about operations, whose effects are then kept
-/// whatever becomes of it.
+/// thread; a transaction may call the functions about operations, and run another transaction,
+/// whose effects are then kept whatever becomes of it.
 class FakeStore final : public Store {
  public:
   explicit FakeStore(const Clock& clock) : clock_(clock) {}
@@ -63,7 +64,10 @@ class FakeStore final : public Store {
   Result<> fail_operation(const TenantId& tenant, std::string_view id,
                           const OperationOutcome& outcome) override;
   Result<Operation> find_operation(const TenantId& tenant, std::string_view id) override;
-  Result<std::string> take_result(const TenantId& tenant, std::string_view id) override;
+  Result<> keep_operation_alive(const TenantId& tenant, std::string_view id) override;
+  Result<std::vector<std::string>> read_result(const TenantId& tenant,
+                                               std::string_view id) override;
+  Result<> mark_result_taken(const TenantId& tenant, std::string_view id) override;
 
   /// Declares an operation dead, as the sweep does.
   void kill_operation(std::string_view id) {
@@ -71,6 +75,8 @@ class FakeStore final : public Store {
   }
   /// How often progress was told.
   int progress_reports = 0;
+  /// How many devices were inserted at a time.
+  std::vector<std::size_t> batches{};
 
  private:
   friend class FakeTransaction;
@@ -166,6 +172,13 @@ class FakeTransaction final : public Transaction {
     if (is_used(*found))
       return fail(Error(ErrorCode::kFailedPrecondition, "in use").with_reason("in_use"));
     const TenantId tenant = found->tenant;
+    if (kind == ResourceKind::kTenant) {
+      std::erase_if(rows_.resources,
+                    [&](const auto& row) { return row.second.tenant.value() == id; });
+      std::erase_if(rows_.answers, [&](const auto& answer) {
+        return answer.first.starts_with(std::format("{}/", id));
+      });
+    }
     rows_.resources.erase({kind, tenant, std::string(id)});
     if (kind == ResourceKind::kDevice) {
       std::erase_if(rows_.resources, [&](const auto& row) {
@@ -216,13 +229,13 @@ class FakeTransaction final : public Transaction {
     std::ranges::sort(ids);
     return ids;
   }
-  Result<std::vector<CredentialRecord>> find_credentials(
-      std::span<const std::string> lookup_keys) override {
+  Result<std::vector<CredentialRecord>> find_credentials(const CredentialSearch& search) override {
     std::vector<CredentialRecord> records;
     for (const auto& [key, resource] : rows_.resources) {
       if (resource.kind != ResourceKind::kCredential || !sees(resource.tenant)) continue;
       const CredentialSecrets& secrets = rows_.secrets.at(resource.id);
-      if (!std::ranges::contains(lookup_keys, secrets.lookup_key)) continue;
+      if (!std::ranges::contains(search.lookup_keys, secrets.lookup_key)) continue;
+      if (!search.tenant.empty() && search.tenant != resource.tenant.value()) continue;
       const auto device = rows_.resources.find(
           {ResourceKind::kDevice, resource.tenant, text_at(resource.fields, "device_id")});
       records.push_back({.credential = resource,
@@ -274,7 +287,9 @@ class FakeTransaction final : public Transaction {
     std::ranges::sort(existing);
     return existing;
   }
-  Result<> insert_devices(std::span<const NewDevice> devices) override {
+  Result<std::vector<std::string>> insert_devices(std::span<const NewDevice> devices) override {
+    store_.batches.push_back(devices.size());
+    std::vector<std::string> tokenless;
     for (const NewDevice& made : devices) {
       Resource device{
           .kind = ResourceKind::kDevice, .tenant = scope_, .id = made.id, .fields = made.fields};
@@ -282,14 +297,19 @@ class FakeTransaction final : public Transaction {
         return fail(Error(ErrorCode::kAborted, "taken").with_reason("external_id_taken"));
       }
       put(device).revision = made.revision;
-      if (made.credential) {
-        SLUICE_TRY(insert_credential({.kind = ResourceKind::kCredential,
-                                      .tenant = scope_,
-                                      .id = text_at(*made.credential, "credential_id"),
-                                      .fields = *made.credential},
-                                     made.secrets));
+      if (made.credential && !insert_credential({.kind = ResourceKind::kCredential,
+                                                 .tenant = scope_,
+                                                 .id = text_at(*made.credential, "credential_id"),
+                                                 .fields = *made.credential},
+                                                made.secrets)) {
+        tokenless.push_back(made.id);
       }
     }
+    return tokenless;
+  }
+  Result<> add_result_part(std::string_view, std::size_t part, std::string_view sealed) override {
+    SLUICE_CHECK(part == result_.size());
+    result_.emplace_back(sealed);
     return {};
   }
   Result<> finish_operation(std::string_view id, const OperationOutcome& outcome) override {
@@ -308,6 +328,7 @@ class FakeTransaction final : public Transaction {
   const std::optional<std::pair<std::string, OperationOutcome>>& finished() const {
     return finished_;
   }
+  const std::vector<std::string>& result() const { return result_; }
 
  private:
   bool sees(const TenantId& tenant) const { return scope_.value() == "*" || scope_ == tenant; }
@@ -367,7 +388,9 @@ class FakeTransaction final : public Transaction {
     return std::ranges::any_of(rows_.resources, [&](const auto& row) {
       const Resource& other = row.second;
       if (resource.kind == ResourceKind::kTenant)
-        return other.kind != ResourceKind::kTenant && other.tenant.value() == resource.id;
+        return other.kind != ResourceKind::kTenant && other.tenant.value() == resource.id &&
+               !(other.kind == ResourceKind::kApiKey &&
+                 (other.fields.contains("revoked_at") || is_expired(other)));
       if (other.tenant != resource.tenant) return false;
       const char* field = resource.kind == ResourceKind::kFleet         ? "fleet_id"
                           : resource.kind == ResourceKind::kDeviceClass ? "device_class"
@@ -430,22 +453,31 @@ class FakeTransaction final : public Transaction {
   FakeRows& rows_;
   const TenantId scope_;
   std::optional<std::pair<std::string, OperationOutcome>> finished_;
+  std::vector<std::string> result_;
 };
 
 inline Result<> FakeStore::run(const Scope& scope, const RunOptions& options,
                                const std::function<Result<>(Transaction&)>& body) {
+  const FakeRows before = rows_;
   FakeRows copy = rows_;
   FakeTransaction transaction(*this, copy, scope.tenant());
   SLUICE_TRY(body(transaction));
   if (options.mode == Mode::kDryRun || options.mode == Mode::kRead) return {};
   copy.operations = rows_.operations;
+  // What another transaction, run by the body, has added.
+  for (const auto& row : rows_.resources) {
+    if (!before.resources.contains(row.first)) copy.resources.insert(row);
+  }
+  const auto own = static_cast<std::ptrdiff_t>(before.outbox.size());
+  copy.outbox.insert(copy.outbox.begin() + own, rows_.outbox.begin() + own, rows_.outbox.end());
+  copy.revision = std::max(copy.revision, rows_.revision);
   if (const auto& finished = transaction.finished()) {
     auto& stored = copy.operations.at(finished->first);
     stored.operation.state = Operation::State::kSucceeded;
     stored.operation.fields["state"] = "succeeded";
-    stored.sealed_result = finished->second.sealed_result;
+    stored.result = transaction.result();
     show(finished->second.progress, stored.operation.fields);
-    stored.operation.fields["has_result"] = !stored.sealed_result.empty();
+    stored.operation.fields["has_result"] = finished->second.result_parts > 0;
   }
   rows_ = std::move(copy);
   return {};
@@ -509,12 +541,26 @@ inline Result<Operation> FakeStore::find_operation(const TenantId& tenant, std::
   return stored->operation;
 }
 
-inline Result<std::string> FakeStore::take_result(const TenantId& tenant, std::string_view id) {
-  auto* stored = operation_of(tenant, id);
+inline Result<> FakeStore::keep_operation_alive(const TenantId& tenant, std::string_view id) {
+  const auto* stored = operation_of(tenant, id);
+  if (stored != nullptr && stored->operation.state == Operation::State::kRunning) return {};
+  return fail(Error(ErrorCode::kAborted, "dead").with_reason("operation_ended"));
+}
+
+inline Result<std::vector<std::string>> FakeStore::read_result(const TenantId& tenant,
+                                                               std::string_view id) {
+  const auto* stored = operation_of(tenant, id);
   if (stored == nullptr) return fail(ErrorCode::kNotFound, "no such operation");
-  if (stored->sealed_result.empty())
+  const bool is_over = stored->taken && clock_.wall() >= *stored->taken + kResultGrace;
+  if (stored->result.empty() || is_over)
     return fail(Error(ErrorCode::kNotFound, "gone").with_reason("result_gone"));
-  return std::exchange(stored->sealed_result, std::string());
+  return stored->result;
+}
+
+inline Result<> FakeStore::mark_result_taken(const TenantId& tenant, std::string_view id) {
+  auto* stored = operation_of(tenant, id);
+  if (stored != nullptr && !stored->taken) stored->taken = clock_.wall();
+  return {};
 }
 
 }  // namespace sluice::registry::testing

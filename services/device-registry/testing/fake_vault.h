@@ -38,7 +38,7 @@ class FakeVault final : public Vault {
   }
   std::string mint_id() override { return std::format("id{:010}", ++next_); }
   std::string mint_key() override { return std::string(32, 'k'); }
-  std::string seal(std::string_view plain, std::string_view context) const override {
+  Result<std::string> seal(std::string_view plain, std::string_view context) const override {
     return std::format("{}|{}", context, plain);
   }
   Result<std::string> open(std::string_view sealed, std::string_view context) const override {

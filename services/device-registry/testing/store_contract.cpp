@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <format>
 
+#include <sluice/base/encoding.h>
 #include <sluice/device/v1/device_change.pb.h>
 
 namespace sluice::registry::testing {
@@ -296,9 +297,68 @@ TEST_P(StoreContract, ImportsAllDevicesOfAnUpload) {
   device::v1::AuthenticateRequest request;
   request.set_token(text_at(first, "auth_token"));
   EXPECT_EQ(door.authenticate(request, {})->identity().device(), text_at(first, "device_id"));
-  const auto again = operations.take_result(blue, operation->id);
-  ASSERT_FALSE(again);
-  EXPECT_EQ(again.error().reason(), "result_gone");
+  EXPECT_EQ(operations.take_result(blue, operation->id).value_or(""), *tokens);
+  EXPECT_EQ(operation->fields["has_result"], true);
+}
+
+TEST_P(StoreContract, NamesTheLineWhoseTokenAnotherTenantHas) {
+  const auto line = [](int n) {
+    return std::format(
+        "{{\"external_id\":\"e{}\",\"device_class\":\"m\",\"auth_token\":\"sld_{:012}_{}\"}}\n", n,
+        n, std::string(43, 's'));
+  };
+  ASSERT_EQ(import(red, line(2))->state, Operation::State::kSucceeded);
+  const auto operation = import(blue, line(1) + line(2) + line(3));
+  ASSERT_TRUE(operation) << operation.error().message();
+  EXPECT_EQ(operation->fields["reason"], "faulty_lines") << operation->fields.dump();
+  ASSERT_EQ(operation->fields["faults"].size(), 1U);
+  EXPECT_EQ(operation->fields["faults"][0]["line"], 2);
+  EXPECT_EQ(operation->fields["faults"][0]["pointer"], "/auth_token");
+  EXPECT_EQ(device_count(blue), 0U);
+}
+
+TEST_P(StoreContract, RemovesATenantWithItsRevokedKeys) {
+  const Caller platform = admin_of("platform");
+  const auto key =
+      catalog.create(red, ResourceKind::kApiKey, {{"name", "n"}, {"role", "admin"}}, {});
+  ASSERT_TRUE(key);
+  const auto used = catalog.remove(platform, ResourceKind::kTenant, "red", {});
+  ASSERT_FALSE(used);
+  EXPECT_EQ(used.error().reason(), "in_use");
+  ASSERT_TRUE(catalog.revoke_api_key(red, key->resource.id, {}));
+  const auto removed = catalog.remove(platform, ResourceKind::kTenant, "red", {});
+  EXPECT_TRUE(removed) << removed.error().message();
+}
+
+TEST_P(StoreContract, NobodyHidesADeviceByRegisteringItsCertificate) {
+  const Json certificate{{"kind", "certificate"}, {"common_name", "unit-7"}};
+  const Resource mine = create(blue, ResourceKind::kDevice, new_device());
+  for (int i = 0; i < 5; ++i) {
+    const Resource other = create(red, ResourceKind::kDevice, new_device());
+    for (int n = 0; n < 40; ++n) {
+      const auto added = catalog.add_credential(red, other.id, certificate, {});
+      ASSERT_TRUE(added) << added.error().message();
+      if (i == 0) continue;
+      ASSERT_TRUE(catalog.revoke_credential(red, other.id, added->resource.id, {}));
+    }
+  }
+  ASSERT_TRUE(catalog.add_credential(blue, mine.id, certificate, {}));
+  device::v1::AuthenticateRequest request;
+  request.mutable_certificate()->set_common_name("unit-7");
+  request.mutable_certificate()->set_fingerprint_sha256(std::string(32, 'f'));
+  EXPECT_EQ(door.authenticate(request, {})->refusal().reason(),
+            device::v1::REFUSAL_REASON_AMBIGUOUS_TENANT);
+  request.mutable_certificate()->set_tenant_hint("blue");
+  EXPECT_EQ(door.authenticate(request, {})->identity().device(), mine.id);
+  request.mutable_certificate()->clear_tenant_hint();
+  request.set_claimed_device(mine.id);
+  EXPECT_EQ(door.authenticate(request, {})->identity().device(), mine.id);
+  // The fingerprint tells it from all of them.
+  request.clear_claimed_device();
+  ASSERT_TRUE(catalog.add_credential(
+      blue, mine.id,
+      {{"kind", "certificate"}, {"fingerprint_sha256", to_hex(std::string(32, 'f'))}}, {}));
+  EXPECT_EQ(door.authenticate(request, {})->identity().device(), mine.id);
 }
 
 TEST_P(StoreContract, ImportingTwiceEndsInTheSameState) {
@@ -331,7 +391,9 @@ TEST_P(StoreContract, ImportsNothingWhereOneLineIsFaulty) {
   EXPECT_EQ(operation->fields["faults"][0]["pointer"], "/device_class");
   EXPECT_EQ(operation->fields["devices_written"], 0);
   EXPECT_EQ(device_count(blue), 0U);
-  EXPECT_EQ(under_test->outbox().size(), before);
+  // The class was made beforehand.
+  EXPECT_EQ(under_test->outbox().size(), before + 1);
+  EXPECT_EQ(under_test->outbox().back().key, "blue/$class/meter");
 }
 
 TEST_P(StoreContract, GivesTheOperationOfAKeyAgain) {

@@ -101,7 +101,7 @@ TEST_F(Import, AKeyFindsItsOperationAndRefusesAnotherUpload) {
   EXPECT_EQ(upload(lines_of(4)).status, 422);
 }
 
-TEST_F(Import, TokensAreHandedOverOnce) {
+TEST_F(Import, TokensAreHandedOver) {
   const Json operation = registry.import(tenant.operator_, lines_of(3), "?issue_tokens=true");
   ASSERT_EQ(operation["state"], "succeeded") << operation;
   EXPECT_EQ(operation["has_result"], true);
@@ -117,8 +117,19 @@ TEST_F(Import, TokensAreHandedOverOnce) {
                 .json()["external_id"],
             first["external_id"]);
   const Answer again = registry.call({"POST", path, tenant.operator_, ""});
-  EXPECT_EQ(again.status, 404);
-  EXPECT_EQ(again.reason(), "result_gone");
+  EXPECT_EQ(again.status, 200);
+  EXPECT_EQ(again.body, taken.body);
+}
+
+TEST_F(Import, TokensOfALargeUploadCanBeFetched) {
+  constexpr int kLines = 120'000;  // their tokens are about 20 MB
+  const Json operation = registry.import(tenant.operator_, lines_of(kLines), "?issue_tokens=true");
+  ASSERT_EQ(operation["state"], "succeeded") << operation;
+  const std::string path =
+      "/v1/operations/" + operation["operation_id"].get<std::string>() + ":take-result";
+  const Answer taken = registry.call({"POST", path, tenant.operator_, ""});
+  ASSERT_EQ(taken.status, 200) << taken.body.substr(0, 1000);
+  EXPECT_EQ(std::ranges::count(taken.body, '\n'), kLines);
 }
 
 TEST_F(Import, ATryOutTellsTheFaultsAndKeepsNothing) {

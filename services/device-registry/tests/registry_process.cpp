@@ -67,9 +67,13 @@ RegistryProcess::RegistryProcess(std::map<std::string, std::string> settings)
       client_(client_config()) {
   const crypto::TlsIdentity identity =
       ca_.write_identity(folder_.path() / "tls", "device-registry");
+  // The registry refuses a superuser.
+  const postgres::Config role = database_.config_of_ordinary_role();
+  database_.execute("GRANT CREATE ON DATABASE " + database_.name() + " TO " +
+                    database_.ordinary_role());
   const std::map<std::string, std::string> own{
-      {"SLUICE_POSTGRES_URL", database_.url_without_password()},
-      {"SLUICE_POSTGRES_PASSWORD_FILE", folder_.write("postgres-password", database_.password())},
+      {"SLUICE_POSTGRES_URL", role.url},
+      {"SLUICE_POSTGRES_PASSWORD_FILE", folder_.write("postgres-password", role.password.reveal())},
       {"SLUICE_KAFKA_BROKERS", sluice::testing::require_env("SLUICE_TEST_KAFKA_BROKERS")},
       {"SLUICE_KAFKA_NAMESPACE", kafka_namespace_},
       {"SLUICE_TLS_CERT_FILE", identity.cert_file},

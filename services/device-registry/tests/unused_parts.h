@@ -30,7 +30,11 @@ class UnusedStore final : public Store {
     return unused();
   }
   Result<Operation> find_operation(const TenantId&, std::string_view) override { return unused(); }
-  Result<std::string> take_result(const TenantId&, std::string_view) override { return unused(); }
+  Result<> keep_operation_alive(const TenantId&, std::string_view) override { return unused(); }
+  Result<std::vector<std::string>> read_result(const TenantId&, std::string_view) override {
+    return unused();
+  }
+  Result<> mark_result_taken(const TenantId&, std::string_view) override { return unused(); }
 
  private:
   static std::unexpected<Error> unused() {

@@ -1,3 +1,5 @@
+#include <sluice/crypto/testing/test_ca.h>
+
 #include "openssl.h"
 
 #include <cstdio>
@@ -7,7 +9,6 @@
 #include <utility>
 
 #include <sluice/base/check.h>
-#include <sluice/crypto/testing/test_ca.h>
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>

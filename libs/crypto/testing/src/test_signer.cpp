@@ -1,3 +1,5 @@
+#include <sluice/crypto/testing/test_signer.h>
+
 #include "openssl.h"
 
 #include <format>
@@ -5,7 +7,6 @@
 
 #include <sluice/base/check.h>
 #include <sluice/base/encoding.h>
-#include <sluice/crypto/testing/test_signer.h>
 
 #include <openssl/core_names.h>
 #include <openssl/pem.h>

@@ -1,10 +1,11 @@
+#include <sluice/kafka/testing/fake_kafka.h>
+
 #include "fake_kafka_broker.h"
 
 #include <algorithm>
 #include <format>
 
 #include <sluice/base/check.h>
-#include <sluice/kafka/testing/fake_kafka.h>
 
 namespace sluice::testing {
 namespace fake_kafka {

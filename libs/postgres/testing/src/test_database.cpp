@@ -1,3 +1,5 @@
+#include <sluice/postgres/testing/test_database.h>
+
 #include <chrono>
 #include <format>
 #include <memory>
@@ -5,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include <sluice/postgres/testing/test_database.h>
 #include <sluice/testing/environment.h>
 
 #include <libpq-fe.h>

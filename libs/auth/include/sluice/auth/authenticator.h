@@ -7,6 +7,7 @@
 #include <sluice/auth/config.h>
 #include <sluice/auth/jwks_cache.h>
 #include <sluice/auth/principal.h>
+#include <sluice/auth/tenant_directory.h>
 #include <sluice/base/clock.h>
 #include <sluice/base/result.h>
 #include <sluice/metrics/metrics.h>
@@ -22,14 +23,16 @@ class OperatorAuthenticator {
   /// `jwks` may be null: then there are API keys only. What is passed must outlive the
   /// authenticator.
   OperatorAuthenticator(const Config& config, const Clock& clock, ApiKeyStore& store,
-                        JwksCache* jwks, Registry& registry);
+                        TenantDirectory& tenants, JwksCache* jwks, Registry& registry);
   ~OperatorAuthenticator();
 
   /// `credential` is what follows "Bearer "; `peer` is the caller's network address, with or
   /// without port. Errors, each with a stable reason:
   ///   kUnauthenticated    the credential proves nothing; answer 401 without detail
-  ///   kPermissionDenied   it is genuine but names no tenant or role; answer 403
-  ///   kResourceExhausted  too many failures from this peer ("too_many_failures"); answer 429
+  ///   kPermissionDenied   it is genuine but names no role, or no tenant that is active; answer 403
+  ///   kResourceExhausted  too many failures from this peer ("too_many_failures"); answer 429. What
+  ///                       can be proven out of memory alone passes still: guesses ask no store,
+  ///                       and whoever shares an address with the guesser goes on working
   ///   kUnavailable        the store or the provider cannot be asked; answer 503
   Result<Principal> authenticate(std::string_view credential, std::string_view peer);
 

@@ -29,6 +29,9 @@ class JwksCache {
   /// enough.
   Result<std::shared_ptr<const crypto::JwkSet>> keys_for(std::string_view kid);
 
+  /// The keys as they are, without fetching; null when there are none young enough.
+  std::shared_ptr<const crypto::JwkSet> remembered_keys() const;
+
   /// Fetches when it is time to; called every second or so by a thread that may block, so that
   /// tokens seldom have to wait for a fetch. The error of a failed fetch, for the log.
   Result<> refresh_if_due();

@@ -9,6 +9,10 @@
 
 namespace sluice::auth {
 
+/// The credential_id of whoever came with a token of the identity provider. No id of an API key has
+/// its size.
+inline constexpr std::string_view kOidcCredential = "oidc";
+
 /// What an operator may do, each role including the one before it.
 enum class Role : std::uint8_t { kViewer, kOperator, kAdmin };
 
@@ -29,6 +33,11 @@ struct Principal {
 
   bool has(Role needed) const { return role >= needed; }
   bool is_platform() const { return role == Role::kAdmin && tenant.value() == kPlatformTenant; }
+
+  /// Who this is, told apart from everybody else of the tenant: what rates and kept answers are
+  /// counted by. A subject alone is not: two keys may have one name, and that name may be a
+  /// person's.
+  std::string identity() const;
 
   bool operator==(const Principal&) const = default;
 };

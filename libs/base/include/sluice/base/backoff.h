@@ -1,8 +1,8 @@
 #pragma once
 
-#include <sluice/base/random.h>
-
 #include <chrono>
+
+#include <sluice/base/random.h>
 
 namespace sluice {
 

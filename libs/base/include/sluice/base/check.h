@@ -10,8 +10,8 @@ namespace sluice {
 }  // namespace sluice
 
 /// A condition that only a bug can break; stays on in release. Never for input from outside.
-#define SLUICE_CHECK(condition)                                      \
-  do {                                                               \
-    if (!(condition)) [[unlikely]]                                   \
-      ::sluice::report_bug(#condition, __FILE__, __LINE__);          \
+#define SLUICE_CHECK(condition)                             \
+  do {                                                      \
+    if (!(condition)) [[unlikely]]                          \
+      ::sluice::report_bug(#condition, __FILE__, __LINE__); \
   } while (false)

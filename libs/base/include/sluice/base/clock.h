@@ -1,11 +1,11 @@
 #pragma once
 
-#include <sluice/base/result.h>
-
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include <sluice/base/result.h>
 
 namespace sluice {
 

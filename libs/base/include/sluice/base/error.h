@@ -8,8 +8,8 @@
 
 namespace sluice {
 
-/// What kind of failure it is. The values are gRPC's canonical set, so that one table each maps them
-/// to gRPC, HTTP, MQTT and CoAP. Callers branch on the code, never on the text.
+/// What kind of failure it is. The values are gRPC's canonical set, so that one table each maps
+/// them to gRPC, HTTP, MQTT and CoAP. Callers branch on the code, never on the text.
 enum class ErrorCode : std::uint8_t {
   kCancelled = 1,
   kUnknown = 2,

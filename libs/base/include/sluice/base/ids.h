@@ -1,10 +1,10 @@
 #pragma once
 
-#include <sluice/base/result.h>
-#include <sluice/base/strong_id.h>
-
 #include <cstddef>
 #include <string_view>
+
+#include <sluice/base/result.h>
+#include <sluice/base/strong_id.h>
 
 namespace sluice {
 
@@ -17,9 +17,9 @@ using DeviceClassId = StrongId<struct DeviceClassIdTag>;
 /// into the 256 bytes of an MQTT topic that the front accepts by default.
 inline constexpr std::size_t kMaxIdSize = 64;
 
-/// Checks the text of an id that comes from outside: 1 to kMaxIdSize of [A-Za-z0-9_.:-], not starting
-/// with '.', so that an id is one literal level of an MQTT topic, one path segment of a URL and one
-/// part of a Kafka key, and never a pattern in any of them.
+/// Checks the text of an id that comes from outside: 1 to kMaxIdSize of [A-Za-z0-9_.:-], not
+/// starting with '.', so that an id is one literal level of an MQTT topic, one path segment of a
+/// URL and one part of a Kafka key, and never a pattern in any of them.
 Result<> check_id(std::string_view text, std::string_view field);
 
 }  // namespace sluice

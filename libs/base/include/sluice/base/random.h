@@ -7,7 +7,8 @@
 
 namespace sluice {
 
-/// Randomness as a parameter. A UniformRandomBitGenerator, so that <random>'s distributions take it.
+/// Randomness as a parameter. A UniformRandomBitGenerator, so that <random>'s distributions take
+/// it.
 class Random {
  public:
   using result_type = std::uint64_t;

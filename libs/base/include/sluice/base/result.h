@@ -1,10 +1,10 @@
 #pragma once
 
-#include <sluice/base/error.h>
-
 #include <expected>
 #include <string>
 #include <utility>
+
+#include <sluice/base/error.h>
 
 namespace sluice {
 
@@ -26,8 +26,8 @@ inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::mo
 #define SLUICE_CONCAT(a, b) SLUICE_CONCAT_INNER(a, b)
 
 /// Returns the error of `expression` (a Result) from the calling function, if it has one.
-#define SLUICE_TRY(expression)                                   \
-  do {                                                           \
+#define SLUICE_TRY(expression)                                     \
+  do {                                                             \
     if (auto sluice_try_result = (expression); !sluice_try_result) \
       return ::sluice::fail(std::move(sluice_try_result).error()); \
   } while (false)

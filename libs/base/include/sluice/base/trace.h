@@ -1,12 +1,12 @@
 #pragma once
 
-#include <sluice/base/random.h>
-
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include <sluice/base/random.h>
 
 namespace sluice {
 

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <sluice/base/clock.h>
-#include <sluice/base/random.h>
-
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -10,6 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include <sluice/base/clock.h>
+#include <sluice/base/random.h>
 
 namespace sluice {
 
@@ -22,8 +22,8 @@ struct Uuid {
   static std::optional<Uuid> parse(std::string_view text);
 };
 
-/// Makes UUIDv7: 48 bits of milliseconds, then randomness, with a counter in rand_a so that the ids of
-/// one generator strictly increase. Thread-safe.
+/// Makes UUIDv7: 48 bits of milliseconds, then randomness, with a counter in rand_a so that the ids
+/// of one generator strictly increase. Thread-safe.
 class UuidGenerator {
  public:
   UuidGenerator(const Clock& clock, Random& random) : clock_(clock), random_(random) {}

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sluice/base/result.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +10,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <sluice/base/result.h>
 
 namespace sluice {
 
@@ -51,13 +51,13 @@ inline constexpr Bytes operator""_MiB(unsigned long long n) { return {n << 20}; 
 ///     settings.integer("import_batch_rows", &import_batch_rows, 5000, {.min = 1, .max = 100'000},
 ///                      "Rows written to PostgreSQL in one COPY of a bulk import.");
 ///   }
-/// and everything else comes from that list: reading the YAML file (key `import_batch_rows`) and the
-/// environment (`SLUICE_IMPORT_BATCH_ROWS`, which wins), bounds, --help, --print-config, /config, the
-/// README table, the JSON schema that the chart's values are checked with.
+/// and everything else comes from that list: reading the YAML file (key `import_batch_rows`) and
+/// the environment (`SLUICE_IMPORT_BATCH_ROWS`, which wins), bounds, --help, --print-config,
+/// /config, the README table, the JSON schema that the chart's values are checked with.
 ///
-/// Fields get their default when they are declared, and must stay where they are as long as this lives.
-/// Declaring a name twice, or a default that breaks its own bounds, is a bug and aborts. One owner thread;
-/// once loaded, the const members may be called from any.
+/// Fields get their default when they are declared, and must stay where they are as long as this
+/// lives. Declaring a name twice, or a default that breaks its own bounds, is a bug and aborts. One
+/// owner thread; once loaded, the const members may be called from any.
 class Settings {
  public:
   struct IntegerBounds {
@@ -105,20 +105,21 @@ class Settings {
   /// Secrets come as files alone; there is no setting that holds one in the clear.
   void secret_file(std::string_view name, Secret* field, bool required, std::string_view help);
 
-  /// A rule over several settings, checked after all are read: returns the faults it finds. Faults of
-  /// settings that could not be read are left out, since they stand at their default by then.
+  /// A rule over several settings, checked after all are read: returns the faults it finds. Faults
+  /// of settings that could not be read are left out, since they stand at their default by then.
   void rule(std::function<std::vector<FieldFault>()> check);
 
-  /// Fills every declared field: default, then file, then environment. All faults come back at once,
-  /// unknown keys and unknown SLUICE_ variables among them (SLUICE_TEST_, SLUICE_CRASH_ and the
-  /// toolchain's own are let through), each naming the setting, where it came from and the bound. Called
-  /// once. Files are read as far as kMaxSettingsFileSize, flat, without aliases: nothing in them makes
-  /// reading take long.
+  /// Fills every declared field: default, then file, then environment. All faults come back at
+  /// once, unknown keys and unknown SLUICE_ variables among them (SLUICE_TEST_, SLUICE_CRASH_ and
+  /// the toolchain's own are let through), each naming the setting, where it came from and the
+  /// bound. Called once. Files are read as far as kMaxSettingsFileSize, flat, without aliases:
+  /// nothing in them makes reading take long.
   Result<> load(std::string_view yaml_text, const std::map<std::string, std::string>& environment);
 
   /// The settings as read, one `name: value` a line as YAML, secrets as ******, with `# from …`.
   std::string print() const;
-  /// The same as a JSON object, for /config: {"log_level": {"value": "info", "source": "default"}, …}.
+  /// The same as a JSON object, for /config: {"log_level": {"value": "info", "source": "default"},
+  /// …}.
   std::string print_json() const;
   /// A JSON list of {"name", "environment", "type", "default", "bounds", "secret", "help"}.
   std::string list_json() const;
@@ -126,14 +127,25 @@ class Settings {
   std::string help() const;
   /// The table for the service's README.
   std::string markdown() const;
-  /// A JSON schema (2020-12, in words that draft 7 has too) of the YAML file, with additionalProperties
-  /// false. Nothing is required in it, since everything may come from the environment instead.
+  /// A JSON schema (2020-12, in words that draft 7 has too) of the YAML file, with
+  /// additionalProperties false. Nothing is required in it, since everything may come from the
+  /// environment instead.
   std::string json_schema() const;
   std::vector<std::string> names() const;
 
  private:
   enum class Origin { kDefault, kFile, kEnvironment };
-  enum class Kind { kText, kTextList, kInteger, kNumber, kBoolean, kDuration, kBytes, kListen, kSecret };
+  enum class Kind {
+    kText,
+    kTextList,
+    kInteger,
+    kNumber,
+    kBoolean,
+    kDuration,
+    kBytes,
+    kListen,
+    kSecret
+  };
   struct Setting {
     std::string name;
     Kind kind = Kind::kText;
@@ -161,7 +173,8 @@ class Settings {
 
 /// Largest YAML file that is read: some hundred times what all settings of a service need.
 inline constexpr std::size_t kMaxSettingsFileSize = 256 * 1024;
-/// Largest secret that is read: a bundle of certificates fits, a wrong path to something big does not.
+/// Largest secret that is read: a bundle of certificates fits, a wrong path to something big does
+/// not.
 inline constexpr std::size_t kMaxSecretSize = 64 * 1024;
 
 /// The variable that sets a setting: "log_level" gives "SLUICE_LOG_LEVEL".

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,11 @@ class KeyRing {
 
   /// `context` says what the value belongs to ("device_registry/psk/<tenant>/<device>"); it is
   /// authenticated but not stored, so that a sealed value moved to another row does not open there.
-  std::string seal(std::string_view plain, std::string_view context) const;
+  /// kInvalidArgument with reason "too_large_to_seal" past kMaxSealedSize: how much there is to
+  /// seal may depend on what somebody sent.
+  Result<std::string> seal(std::string_view plain, std::string_view context) const;
+  /// Far below the 2^31 at which OpenSSL's lengths end, far above what one value should be.
+  static constexpr std::size_t kMaxSealedSize = std::size_t{64} << 20;  // bytes of the plain value
 
   /// The plain value. kNotFound with reason "unknown_key" for a key no longer in the ring,
   /// otherwise kDataLoss with reason "not_authentic" for anything that was not sealed for this

@@ -18,7 +18,9 @@ struct Config {
 
   std::int64_t threads = 64;            // requests being handled at once
   std::int64_t max_connections = 4096;  // open at once; idle ones hold no thread
-  std::int64_t max_waiting = 256;       // requests waiting for a thread; beyond it 503
+  std::int64_t max_connections_per_address =
+      512;                         // IPv4 address or IPv6 /64; 0: no limit of its own
+  std::int64_t max_waiting = 256;  // requests waiting for a thread; beyond it 503
   std::int64_t max_requests_per_connection = 100;
 
   std::chrono::milliseconds head_timeout{5'000};   // TLS handshake and request head, in all

@@ -15,7 +15,7 @@ inline constexpr std::chrono::hours kIdempotencyKeyLife{24};
 /// The Idempotency-Key of a POST and what it belongs to. Two callers' equal keys never meet.
 struct IdempotencyKey {
   TenantId tenant;
-  std::string subject;       // the caller
+  std::string subject;       // the caller: Principal::identity(), as a name is not one's alone
   std::string key;           // 1 to 128 printable ASCII characters, chosen by the caller
   std::string request_hash;  // SHA-256 of method, target and body, hex
 

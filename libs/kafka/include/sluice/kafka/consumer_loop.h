@@ -73,7 +73,9 @@ class RecordHandler {
   virtual void on_revoking(std::span<const TopicPartition> /*partitions*/,
                            ConsumerControl& /*control*/) {}
 
-  /// These partitions are somebody else's already: drop what is not durable of them.
+  /// These partitions are somebody else's already, or their log was reset beneath us (the topic was
+  /// made anew): drop what is not durable of them. After a reset their new records follow without
+  /// on_assigned.
   virtual void on_lost(std::span<const TopicPartition> /*partitions*/) {}
 
   /// This one record failed `attempts` times, not retryably. Success means that it is dealt with

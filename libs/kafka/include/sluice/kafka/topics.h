@@ -3,8 +3,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <span>
-#include <string>
 #include <string_view>
 
 namespace sluice::kafka {
@@ -118,7 +116,7 @@ inline constexpr TopicSpec kShadowChanges{"shadow.changes",
                                           "tenant/device",
                                           "shadow-service",
                                           "shadow-service, operators",
-                                          Cleanup::kDelete,
+                                          Cleanup::kCompact,
                                           12,
                                           kForever};
 inline constexpr TopicSpec kAudit{
@@ -149,6 +147,7 @@ inline constexpr TopicSpec kControlLimits{
     "control.limits",          "limits.v1.LimitChange", "tenant", "limits controller",
     "mqtt-front, http-ingest", Cleanup::kCompact,       1};
 
+/// All of them: proto/README.md has them as a table, and a test compares names, messages and keys.
 inline constexpr std::array kAll{
     kTelemetryRaw,        kTelemetryValid,   kTelemetryRejected, kTelemetryLate,
     kTelemetryTimeseries, kTelemetryArchive, kTelemetryStream,   kAlerts,
@@ -156,8 +155,5 @@ inline constexpr std::array kAll{
     kControlDevices,      kControlRules,     kControlSchemas,    kControlLimits};
 
 }  // namespace topics
-
-/// The table of proto/README.md: a test compares the two.
-std::string topics_markdown(std::span<const TopicSpec> topics = topics::kAll);
 
 }  // namespace sluice::kafka

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <sluice/base/clock.h>
-#include <sluice/base/error.h>
-#include <sluice/base/trace.h>
-
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -12,6 +8,10 @@
 #include <string>
 #include <string_view>
 #include <variant>
+
+#include <sluice/base/clock.h>
+#include <sluice/base/error.h>
+#include <sluice/base/trace.h>
 
 namespace sluice {
 
@@ -54,8 +54,8 @@ class LogSink {
 
 /// One JSON object per line on standard output:
 ///   {"ts":"…Z","level":"info","service":"device-registry","event":"import_done","trace_id":"…","rows":12}
-/// `event` is a stable key in snake_case, fields carry the rest; there is no prose to parse. Values are
-/// escaped whatever bytes they hold (invalid UTF-8 becomes U+FFFD) and cut at kMaxLogValueSize.
+/// `event` is a stable key in snake_case, fields carry the rest; there is no prose to parse. Values
+/// are escaped whatever bytes they hold (invalid UTF-8 becomes U+FFFD) and cut at kMaxLogValueSize.
 /// Never log payloads, tokens or keys. Thread-safe. Copies are cheap and share the sink.
 class Logger {
  public:
@@ -66,12 +66,18 @@ class Logger {
   /// The same logger whose lines carry this trace's id.
   Logger with_trace(const TraceContext& trace) const;
 
-  void debug(std::string_view event, Fields fields = {}) const { write(LogLevel::kDebug, event, fields); }
-  void info(std::string_view event, Fields fields = {}) const { write(LogLevel::kInfo, event, fields); }
+  void debug(std::string_view event, Fields fields = {}) const {
+    write(LogLevel::kDebug, event, fields);
+  }
+  void info(std::string_view event, Fields fields = {}) const {
+    write(LogLevel::kInfo, event, fields);
+  }
   void warning(std::string_view event, Fields fields = {}) const {
     write(LogLevel::kWarning, event, fields);
   }
-  void error(std::string_view event, Fields fields = {}) const { write(LogLevel::kError, event, fields); }
+  void error(std::string_view event, Fields fields = {}) const {
+    write(LogLevel::kError, event, fields);
+  }
   /// An error with its code, message and reason as the fields error_code, error, reason.
   void error(std::string_view event, const Error& error, Fields fields = {}) const;
   void warning(std::string_view event, const Error& error, Fields fields = {}) const;
@@ -79,7 +85,8 @@ class Logger {
   bool is_enabled(LogLevel level) const { return level >= level_; }
 
  private:
-  void write(LogLevel level, std::string_view event, Fields fields, const Error* error = nullptr) const;
+  void write(LogLevel level, std::string_view event, Fields fields,
+             const Error* error = nullptr) const;
 
   std::string service_;
   std::string trace_id_;
@@ -92,8 +99,8 @@ class Logger {
 inline constexpr std::size_t kMaxLogValueSize = 2048;
 
 /// Writes to a file descriptor, which stays the caller's to close: one writev(2) per line. Lines of
-/// several threads are never mixed. A descriptor that blocks holds the logging thread back; one that is
-/// non-blocking and full, or broken, loses whole lines, which dropped() counts.
+/// several threads are never mixed. A descriptor that blocks holds the logging thread back; one
+/// that is non-blocking and full, or broken, loses whole lines, which dropped() counts.
 std::shared_ptr<LogSink> make_fd_log_sink(int fd);
 
 }  // namespace sluice

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sluice/base/strong_id.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,6 +10,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <sluice/base/strong_id.h>
 
 namespace sluice {
 
@@ -24,9 +24,9 @@ struct HistogramCells;
 struct GaugeCell;
 }  // namespace metrics_detail
 
-/// Only goes up. A handle to cells that each thread owns one of: add() is a relaxed store to memory no
-/// other thread writes (threads past the 32nd share one cell by atomic addition), and reading sums the
-/// cells. Copyable; lives as long as its Registry. Thread-safe, as all handles are.
+/// Only goes up. A handle to cells that each thread owns one of: add() is a relaxed store to memory
+/// no other thread writes (threads past the 32nd share one cell by atomic addition), and reading
+/// sums the cells. Copyable; lives as long as its Registry. Thread-safe, as all handles are.
 class Counter {
  public:
   void add(std::uint64_t count = 1);
@@ -76,12 +76,12 @@ struct MetricInfo {
 /// Series of one metric; one more would be a label that carries things instead of causes.
 inline constexpr std::size_t kMaxSeriesPerMetric = 1000;
 
-/// All metrics of one process. Names begin with `sluice_`, counters alone end in `_total`, units are
-/// spelled out (`_seconds`, `_bytes`), a metric has one type, help and set of label names, and no label
-/// is called after a device: what breaks these rules is a bug and aborts. Asking again for the same name
-/// and labels gives the same series. Past kMaxSeriesPerMetric the handle is that of the one series
-/// whose label values are all "overflow", and `sluice_metrics_series_dropped_total` rises.
-/// Thread-safe; asking takes a lock, so keep the handles.
+/// All metrics of one process. Names begin with `sluice_`, counters alone end in `_total`, units
+/// are spelled out (`_seconds`, `_bytes`), a metric has one type, help and set of label names, and
+/// no label is called after a device: what breaks these rules is a bug and aborts. Asking again for
+/// the same name and labels gives the same series. Past kMaxSeriesPerMetric the handle is that of
+/// the one series whose label values are all "overflow", and `sluice_metrics_series_dropped_total`
+/// rises. Thread-safe; asking takes a lock, so keep the handles.
 class Registry {
  public:
   Registry();
@@ -91,18 +91,19 @@ class Registry {
 
   Counter counter(std::string_view name, std::string_view help, const Labels& labels = {});
   Gauge gauge(std::string_view name, std::string_view help, const Labels& labels = {});
-  /// A gauge whose value is asked for at each scrape; the function must be quick and thread-safe. Asked
-  /// for again, the last function counts.
+  /// A gauge whose value is asked for at each scrape; the function must be quick and thread-safe.
+  /// Asked for again, the last function counts.
   void gauge_function(std::string_view name, std::string_view help, const Labels& labels,
                       std::function<double()> read);
   Histogram histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
                       const Labels& labels = {});
 
-  /// `process_cpu_seconds_total` and its kin under their usual names, read from /proc at each scrape.
+  /// `process_cpu_seconds_total` and its kin under their usual names, read from /proc at each
+  /// scrape.
   void add_process_metrics();
 
-  /// Gauge functions may refer to what lives shorter than the registry; whoever scrapes knows whether
-  /// they may be called now.
+  /// Gauge functions may refer to what lives shorter than the registry; whoever scrapes knows
+  /// whether they may be called now.
   enum class Functions { kCall, kSkip };
   /// Everything in Prometheus' text format.
   std::string scrape(Functions functions = Functions::kCall) const;

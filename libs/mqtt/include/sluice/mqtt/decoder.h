@@ -1,14 +1,14 @@
 #pragma once
 
-#include <sluice/mqtt/packet.h>
-#include <sluice/mqtt/protocol.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <optional>
 #include <span>
 #include <string_view>
+
+#include <sluice/mqtt/packet.h>
+#include <sluice/mqtt/protocol.h>
 
 namespace sluice::mqtt {
 
@@ -29,8 +29,9 @@ struct Frame {
   std::size_t size = 0;  // of the whole packet, fixed header included
 };
 
-/// The packet at the front of `bytes`; nullopt: it is not complete yet. A packet that says it is larger
-/// than `max_size` is refused as soon as its length is known, before a byte of it is waited for.
+/// The packet at the front of `bytes`; nullopt: it is not complete yet. A packet that says it is
+/// larger than `max_size` is refused as soon as its length is known, before a byte of it is waited
+/// for.
 Decoded<std::optional<Frame>> next_frame(std::span<const std::byte> bytes, std::uint32_t max_size);
 
 // Each takes a frame of its type. What comes back points into the frame's bytes.

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <sluice/mqtt/packet.h>
-#include <sluice/mqtt/protocol.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,14 +7,17 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/mqtt/packet.h>
+#include <sluice/mqtt/protocol.h>
+
 namespace sluice::mqtt {
 
 /// Where packets are written to, one behind the other; its memory is kept for the next.
 using Output = std::vector<std::byte>;
 
-// Each appends one packet. Fields that a version does not have are left out; a reason code of MQTT 5 is
-// mapped to what the older version has (see connack_code()). What cannot be said at all, such as an AUTH
-// to an MQTT 3 client, is a bug and aborts.
+// Each appends one packet. Fields that a version does not have are left out; a reason code of MQTT
+// 5 is mapped to what the older version has (see connack_code()). What cannot be said at all, such
+// as an AUTH to an MQTT 3 client, is a bug and aborts.
 
 void encode(const Connect& packet, Output& out);
 void encode(const Connack& packet, Version version, Output& out);
@@ -36,7 +36,8 @@ std::size_t encoded_size(const Publish& packet, Version version);
 /// The return code of an MQTT 3 CONNACK that comes nearest to the reason, [MQTT-3.2.2-3] of 3.1.1.
 std::uint8_t connack_code(ReasonCode reason);
 
-/// User properties for sending, kept encoded. UserProperties are views, so the owner must outlive them.
+/// User properties for sending, kept encoded. UserProperties are views, so the owner must outlive
+/// them.
 class UserPropertyList {
  public:
   void add(std::string_view name, std::string_view value);
@@ -51,7 +52,8 @@ class UserPropertyList {
 class FilterListBuilder {
  public:
   /// `has_options`: for SUBSCRIBE; false for UNSUBSCRIBE.
-  FilterListBuilder(bool has_options, Version version) : has_options_(has_options), version_(version) {}
+  FilterListBuilder(bool has_options, Version version)
+      : has_options_(has_options), version_(version) {}
   void add(const Subscription& subscription);
   FilterList view() const { return FilterList(encoded_, has_options_, version_, count_); }
 

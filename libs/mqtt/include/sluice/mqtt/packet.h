@@ -1,12 +1,12 @@
 #pragma once
 
-#include <sluice/mqtt/protocol.h>
-
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
+
+#include <sluice/mqtt/protocol.h>
 
 namespace sluice::mqtt {
 
@@ -19,7 +19,8 @@ class UserProperties {
   using Entry = std::pair<std::string_view, std::string_view>;
 
   UserProperties() = default;
-  /// `encoded` holds whole property entries, identifiers included, of which the others are passed over.
+  /// `encoded` holds whole property entries, identifiers included, of which the others are passed
+  /// over.
   explicit UserProperties(std::span<const std::byte> encoded, std::uint32_t count)
       : encoded_(encoded), count_(count) {}
 
@@ -45,12 +46,13 @@ class UserProperties {
 struct MessageProperties {
   std::optional<std::uint8_t> payload_format{};  // 1: UTF-8 text
   std::optional<std::uint32_t> expiry_seconds{};
-  std::optional<std::uint16_t> topic_alias{};     // PUBLISH only
-  std::optional<std::uint32_t> delay_seconds{};   // will only
+  std::optional<std::uint16_t> topic_alias{};    // PUBLISH only
+  std::optional<std::uint32_t> delay_seconds{};  // will only
   std::string_view content_type{};
   std::string_view response_topic{};
   std::optional<std::span<const std::byte>> correlation_data{};
-  // Subscription identifiers: a client sends none; a server sends those of the matched subscriptions.
+  // Subscription identifiers: a client sends none; a server sends those of the matched
+  // subscriptions.
   std::span<const std::uint32_t> subscription_ids{};
   UserProperties user{};
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,7 +17,8 @@ namespace sluice::postgres {
 
 /// One leader among all instances of a service, for work that must have one doer: retention, outbox
 /// relays. Held as a session advisory lock on a connection of its own (not one of the pool's), so
-/// it ends when this process or its connection does, without any time-out to tune.
+/// it ends when this process or its connection does, without any time-out to tune. An instance that
+/// waits for leadership has such a connection too.
 ///
 ///   Leadership leader(pool, "device_registry.outbox");
 ///   every interval:
@@ -41,6 +43,9 @@ class Leadership {
   /// False when another leads. An error when PostgreSQL cannot be asked; then this one does not
   /// lead.
   Result<bool> acquire();
+  /// How often this instance became leader. Where it has changed, others may have led in between,
+  /// and what they did outside PostgreSQL may still be under way.
+  std::uint64_t term() const;
   /// Whether it led when last asked; a hint for metrics, not a permission.
   bool was_leader() const;
   /// Lets another take over at once.
@@ -72,6 +77,8 @@ class Leadership {
   const std::string name_;
   mutable std::mutex mutex_;
   std::unique_ptr<Connection> session_;  // open exactly while the lock is held
+  std::uint64_t term_ = 0;
+  std::unique_ptr<Connection> candidate_;  // kept for the next acquire() while another leads
 };
 
 }  // namespace sluice::postgres

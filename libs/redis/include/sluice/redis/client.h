@@ -1,5 +1,11 @@
 #pragma once
 
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include <sluice/base/clock.h>
 #include <sluice/base/random.h>
 #include <sluice/base/result.h>
@@ -9,30 +15,27 @@
 #include <sluice/redis/config.h>
 #include <sluice/redis/reply.h>
 
-#include <functional>
-#include <memory>
-#include <string>
-#include <string_view>
-#include <vector>
-
 namespace sluice::redis {
 
-/// An asynchronous client: commands of any threads are pipelined over one connection per node by one
-/// I/O thread, which also follows a Cluster's redirections and reconnects.
+/// An asynchronous client: commands of any threads are pipelined over one connection per node by
+/// one I/O thread, which also follows a Cluster's redirections and reconnects.
 ///
 /// What a result means:
 ///  - a Reply: Redis did it, in the order in which one thread sent commands on one key (a key whose
 ///    slot is moving may see its commands reordered; what must be atomic belongs in a script);
-///  - kUnavailable or kDeadlineExceeded with reason "outcome_unknown": it was sent, and may or may not
+///  - kUnavailable or kDeadlineExceeded with reason "outcome_unknown": it was sent, and may or may
+///  not
 ///    have been done. The client never repeats such a command by itself;
-///  - kUnavailable, kDeadlineExceeded or kResourceExhausted without it: it was not done: never sent, or
-///    refused by a server that cannot serve now (reason LOADING, CLUSTERDOWN, TRYAGAIN, …). Such a command
-///    is not repeated either, since later ones on the same key may be done already;
+///  - kUnavailable, kDeadlineExceeded or kResourceExhausted without it: it was not done: never
+///  sent, or
+///    refused by a server that cannot serve now (reason LOADING, CLUSTERDOWN, TRYAGAIN, …). Such a
+///    command is not repeated either, since later ones on the same key may be done already;
 ///  - kFailedPrecondition: Redis refused it; the message is Redis', the reason its first word.
 /// Redis is fast and losable memory: nothing that was promised may live in it alone.
 class Client {
  public:
-  /// Runs on the I/O thread (or on the caller's when the command is refused at once); must not block.
+  /// Runs on the I/O thread (or on the caller's when the command is refused at once); must not
+  /// block.
   using Callback = std::move_only_function<void(Result<Reply>)>;
 
   /// Fails only on a configuration that cannot work; a server that is down is waited for.

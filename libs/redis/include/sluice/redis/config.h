@@ -1,10 +1,10 @@
 #pragma once
 
-#include <sluice/config/settings.h>
-
 #include <chrono>
 #include <cstdint>
 #include <string>
+
+#include <sluice/config/settings.h>
 
 namespace sluice::redis {
 

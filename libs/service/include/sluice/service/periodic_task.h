@@ -1,23 +1,24 @@
 #pragma once
 
-#include <sluice/base/clock.h>
-#include <sluice/base/random.h>
-#include <sluice/base/result.h>
-#include <sluice/log/logger.h>
-#include <sluice/metrics/metrics.h>
-
 #include <chrono>
 #include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
 
+#include <sluice/base/clock.h>
+#include <sluice/base/random.h>
+#include <sluice/base/result.h>
+#include <sluice/log/logger.h>
+#include <sluice/metrics/metrics.h>
+
 namespace sluice::service {
 
 /// Runs a function again and again on a thread of its own: a janitor, a refresher, a publisher.
-/// The first run comes after a random part of the interval, so that the pods of a service do not all
-/// work at once; each later one an interval after the last ended, so that a slow run never piles up.
-/// A run that fails is logged and counted, and the next comes as usual; an exception counts as failure.
+/// The first run comes after a random part of the interval, so that the pods of a service do not
+/// all work at once; each later one an interval after the last ended, so that a slow run never
+/// piles up. A run that fails is logged and counted, and the next comes as usual; an exception
+/// counts as failure.
 ///
 /// Metrics, by task: sluice_task_runs_total{outcome}, sluice_task_duration_seconds,
 /// sluice_task_last_success_timestamp_seconds (an alert on it finds a stalled task).

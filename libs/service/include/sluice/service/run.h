@@ -1,13 +1,13 @@
 #pragma once
 
-#include <sluice/base/result.h>
-#include <sluice/config/settings.h>
-#include <sluice/service/runtime.h>
-
 #include <concepts>
 #include <functional>
 #include <string_view>
 #include <type_traits>
+
+#include <sluice/base/result.h>
+#include <sluice/config/settings.h>
+#include <sluice/service/runtime.h>
 
 namespace sluice::service {
 
@@ -30,12 +30,13 @@ int run_with(std::string_view name, int argc, char** argv,
              const std::function<void(Settings&)>& declare,
              const std::function<Result<>(Runtime&)>& body);
 
-/// main() of every service: reads the command line and settings, opens the ops port (probes, metrics,
-/// settings), handles signals, calls `body`, and turns its outcome into an exit status.
+/// main() of every service: reads the command line and settings, opens the ops port (probes,
+/// metrics, settings), handles signals, calls `body`, and turns its outcome into an exit status.
 ///   int main(int argc, char** argv) {
 ///     return sluice::service::run<Config>("device-registry", argc, argv, body);
 ///   }
-/// Call it first thing in main(), before any thread exists, so that every thread inherits its signal mask.
+/// Call it first thing in main(), before any thread exists, so that every thread inherits its
+/// signal mask.
 template <ServiceConfig Config>
 int run(std::string_view name, int argc, char** argv,
         const std::type_identity_t<std::function<Result<>(Runtime&, const Config&)>>& body) {

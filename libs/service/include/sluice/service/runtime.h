@@ -1,11 +1,5 @@
 #pragma once
 
-#include <sluice/base/clock.h>
-#include <sluice/base/random.h>
-#include <sluice/base/result.h>
-#include <sluice/log/logger.h>
-#include <sluice/metrics/metrics.h>
-
 #include <concepts>
 #include <functional>
 #include <memory>
@@ -14,6 +8,12 @@
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
+
+#include <sluice/base/clock.h>
+#include <sluice/base/random.h>
+#include <sluice/base/result.h>
+#include <sluice/log/logger.h>
+#include <sluice/metrics/metrics.h>
 
 namespace sluice::service {
 
@@ -30,13 +30,14 @@ concept Component = requires(T& component) { component.stop(); };
 /// parts join the process' life. Made by run() alone; lives as long as the body runs.
 ///
 /// The life: the body opens what it needs, add()s it and calls wait(). Inside wait() the service is
-/// started, its readiness checks run, and it serves, until SIGTERM, SIGINT, stop() or fail(). Then it
-/// says not-ready, waits `drain_delay`, calls the drain hooks, stops the components in reverse order of
-/// add(), and wait() returns. What the body owns is destroyed after that, so that nothing given to the
-/// Runtime is called outside wait(): a body that returns early needs no clean-up. POST /drain goes as far
-/// as the drain hooks and waits there for the end to be asked for.
+/// started, its readiness checks run, and it serves, until SIGTERM, SIGINT, stop() or fail(). Then
+/// it says not-ready, waits `drain_delay`, calls the drain hooks, stops the components in reverse
+/// order of add(), and wait() returns. What the body owns is destroyed after that, so that nothing
+/// given to the Runtime is called outside wait(): a body that returns early needs no clean-up. POST
+/// /drain goes as far as the drain hooks and waits there for the end to be asked for.
 ///
-/// Threads: add*, on_drain, set_address and wait belong to the body's thread; the rest to any thread.
+/// Threads: add*, on_drain, set_address and wait belong to the body's thread; the rest to any
+/// thread.
 class Runtime {
  public:
   explicit Runtime(runtime_detail::Core& core) : core_(core) {}
@@ -56,12 +57,13 @@ class Runtime {
     add_component(typeid(T), [&component] { component.stop(); });
   }
 
-  /// A condition for receiving work, such as "postgres". `check` returns bool or Result<>, whose error
-  /// text /readyz shows to operators. All checks run on one background thread, every
+  /// A condition for receiving work, such as "postgres". `check` returns bool or Result<>, whose
+  /// error text /readyz shows to operators. All checks run on one background thread, every
   /// `readiness_period`, each followed by the next: /readyz shows the last answers and never waits.
-  /// The first answer counts at once; then a check turns bad after three failures in a row and good after
-  /// two successes, and bad when it has not answered for ten seconds. What it throws is a failure. Must be
-  /// thread-safe and should have a deadline of its own, since the end waits for a check that runs.
+  /// The first answer counts at once; then a check turns bad after three failures in a row and good
+  /// after two successes, and bad when it has not answered for ten seconds. What it throws is a
+  /// failure. Must be thread-safe and should have a deadline of its own, since the end waits for a
+  /// check that runs.
   template <typename Check>
     requires std::is_invocable_v<Check&>
   void add_readiness(std::string check_name, Check check) {
@@ -75,8 +77,8 @@ class Runtime {
     }
   }
 
-  /// Called once, in order of adding, when the service begins to drain (POST /drain, SIGTERM): refuse
-  /// new work, finish what is in hand. Components still run. On the body's thread.
+  /// Called once, in order of adding, when the service begins to drain (POST /drain, SIGTERM):
+  /// refuse new work, finish what is in hand. Components still run. On the body's thread.
   void on_drain(std::function<void()> hook);
 
   /// Where a listener is bound: set_address("http", "127.0.0.1:41234"), for `address_file`.
@@ -87,7 +89,8 @@ class Runtime {
 
   /// Ends the service in good order with exit status 0, as SIGTERM does.
   void stop() const;
-  /// A component cannot go on: ends the service in good order, with exit status 1. The first error wins.
+  /// A component cannot go on: ends the service in good order, with exit status 1. The first error
+  /// wins.
   void fail(Error error) const;
   /// Whether the end was asked for: for long starts, such as migrations, that should give up early.
   bool is_stopping() const;

@@ -97,8 +97,8 @@ class FaultProxy {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The line protocol of the sluice-fault-proxy program; gives the answer to print. Directions: up, down,
-/// both.
+/// The line protocol of the sluice-fault-proxy program; gives the answer to print. Directions: up,
+/// down, both.
 ///   delay both 100ms [20ms]   loss down 0.1   throttle up 16384   freeze [up]   thaw [up]
 ///   drop down on|off          half-close up   reset   refuse on|off   heal   stats
 Result<std::string> run_fault_command(FaultProxy& proxy, std::string_view line);
