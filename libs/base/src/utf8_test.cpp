@@ -44,6 +44,30 @@ TEST(Utf8, CutSequencesAreRefused) {
   }
 }
 
+// Eight bytes are looked at together while they are ASCII: every place in such a group must be
+// seen.
+TEST(Utf8, OneWrongByteIsSeenAtEveryPlaceOfALongText) {
+  for (std::size_t size = 1; size <= 40; ++size) {
+    const std::string good(size, 'a');
+    ASSERT_TRUE(is_valid_utf8(good));
+    for (std::size_t at = 0; at < size; ++at) {
+      for (const char bad : {'\x80', '\xBF', '\xC3', '\xFF'}) {
+        std::string text = good;
+        text[at] = bad;
+        ASSERT_FALSE(is_valid_utf8(text)) << size << " " << at;
+      }
+      for (const char* inserted : {"\xC3\xBC", "\xE6\x9D\xB1", "\xF0\x9F\x9A\x80"}) {
+        std::string text = good;
+        text.insert(at, inserted);
+        ASSERT_TRUE(is_valid_utf8(text)) << size << " " << at;
+        text.pop_back();
+        text.back() = '\xC3';
+        ASSERT_FALSE(is_valid_utf8(text)) << size << " " << at;
+      }
+    }
+  }
+}
+
 TEST(Utf8, ReplacesByteByByteAndKeepsTheRest) {
   EXPECT_EQ(replace_invalid_utf8("Zürich \xFF 東\xE6\x9D"), "Zürich \uFFFD 東\uFFFD\uFFFD");
   EXPECT_EQ(replace_invalid_utf8(""), "");
