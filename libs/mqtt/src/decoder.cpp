@@ -46,6 +46,7 @@ MessageProperties message_properties(const PropertySet& set) {
           .content_type = set.content_type.value_or(""),
           .response_topic = set.response_topic.value_or(""),
           .correlation_data = set.correlation_data,
+          .subscription_ids = set.subscription_ids,
           .user = set.user};
 }
 

@@ -142,6 +142,14 @@ TEST(DecodePublish, RefusesEachFaultWithItsReason) {
   refuses(0x00, Raw().text("a").bytes({3, 0x23, 0, 0}), Version::kV5,
           ReasonCode::kTopicAliasInvalid);
   refuses(0x00, Raw().text("a").bytes({2, 0x01, 2}), Version::kV5, ReasonCode::kProtocolError);
+  // Subscription identifiers may repeat, but none of them may be 0.
+  for (const unsigned first : {0U, 1U}) {
+    for (const unsigned last : {0U, 1U}) {
+      if (first + last == 2) continue;
+      refuses(0x00, Raw().text("a").bytes({6, 0x0B, first, 0x0B, 1, 0x0B, last}), Version::kV5,
+              ReasonCode::kProtocolError);
+    }
+  }
 }
 
 TEST(DecodeSubscribe, RefusesEachFaultWithItsReason) {
@@ -161,6 +169,8 @@ TEST(DecodeSubscribe, RefusesEachFaultWithItsReason) {
   refuses(Raw().bytes({0, 1, 0}).text("a").bytes({0x30}), Version::kV5, ReasonCode::kProtocolError);
   refuses(Raw().bytes({0, 1, 2, 0x0B, 0}).text("a").bytes({0}), Version::kV5,
           ReasonCode::kProtocolError);  // id 0
+  refuses(Raw().bytes({0, 1, 4, 0x0B, 1, 0x0B, 2}).text("a").bytes({0}), Version::kV5,
+          ReasonCode::kProtocolError);  // two ids
 }
 
 // Whatever comes, decoding ends, reads nothing outside of the packet (which the sanitizers see) and

@@ -114,10 +114,10 @@ void put_message_properties(const MessageProperties& properties, Sink& out) {
   out.property(Property::kContentType, properties.content_type);
   out.property(Property::kResponseTopic, properties.response_topic);
   out.property(Property::kCorrelationData, properties.correlation_data);
-  for (const std::uint32_t id : properties.subscription_ids) {
+  properties.subscription_ids.for_each([&](std::uint32_t id) {
     out.id(Property::kSubscriptionIdentifier);
     out.varint(id);
-  }
+  });
   out.user(properties.user);
 }
 
@@ -147,7 +147,11 @@ void put_connect_properties(const Connect& packet, Sink& out) {
   if (!packet.request_problem_information) {
     out.property(Property::kRequestProblemInformation, std::optional(false));
   }
-  out.property(Property::kAuthenticationMethod, packet.authentication_method.value_or(""));
+  // An empty one too: data without a method would be refused.
+  if (packet.authentication_method) {
+    out.id(Property::kAuthenticationMethod);
+    out.text(*packet.authentication_method);
+  }
   out.property(Property::kAuthenticationData, packet.authentication_data);
   out.user(packet.user);
 }

@@ -69,6 +69,32 @@ TEST(EncodePublish, ComesBackAsItWasInEveryVersionAndQos) {
   }
 }
 
+TEST(EncodePublish, KeepsAllSubscriptionIdentifiersInOrder) {
+  const std::vector<std::uint32_t> ids{7, 268'435'455, 7, 1};
+  UserPropertyList user;
+  user.add("a", "1");
+  const Publish publish{
+      .topic = "t",
+      .properties = {
+          .expiry_seconds = 1, .content_type = "x", .subscription_ids = ids, .user = user.view()}};
+  const auto list_ids = [](const SubscriptionIds& all) {
+    std::vector<std::uint32_t> found;
+    all.for_each([&](std::uint32_t id) { found.push_back(id); });
+    return found;
+  };
+  EXPECT_EQ(list_ids(publish.properties.subscription_ids), ids);
+  Output out;
+  encode(publish, Version::kV5, out);
+  const auto back = decode_publish(only_frame(out), Version::kV5);
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->properties.subscription_ids.count(), 4U);
+  EXPECT_EQ(list_ids(back->properties.subscription_ids), ids);
+  EXPECT_EQ(list(back->properties.user).size(), 1U);
+  Output again;
+  encode(*back, Version::kV5, again);
+  EXPECT_EQ(again, out);
+}
+
 TEST(EncodePublish, UsesTheShortestLengthAtEveryBorder) {
   for (const auto& [payload, header] : {std::pair{124U, 2U},
                                         {125U, 3U},
@@ -82,6 +108,18 @@ TEST(EncodePublish, UsesTheShortestLengthAtEveryBorder) {
     EXPECT_EQ(out.size(), header + 3 + payload);
     EXPECT_EQ(decode_publish(only_frame(out), Version::kV311)->payload.size(), payload);
   }
+}
+
+TEST(EncodeConnect, SaysAnEmptyAuthenticationMethodWhereItsDataNeedsOne) {
+  Output out;
+  encode(
+      Connect{
+          .client_id = "a", .authentication_method = "", .authentication_data = bytes_of("data")},
+      out);
+  const auto back = decode_connect(only_frame(out));
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(back->authentication_method, "");
+  EXPECT_EQ(text_of(*back->authentication_data), "data");
 }
 
 TEST(EncodeAck, TakesFourBytesWhereThereIsNothingToSay) {

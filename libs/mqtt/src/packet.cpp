@@ -4,7 +4,7 @@
 
 namespace sluice::mqtt {
 
-// Both views were checked when they were made, so that nothing here can fail on input.
+// The views were checked when they were made, so that nothing here can fail on input.
 
 bool UserProperties::next(std::span<const std::byte>& rest, Entry& entry) {
   wire::Reader in(rest);
@@ -13,6 +13,20 @@ bool UserProperties::next(std::span<const std::byte>& rest, Entry& entry) {
     if (identifier == static_cast<std::uint8_t>(wire::Property::kUserProperty)) {
       entry.first = in.text();
       entry.second = in.text();
+      rest = in.rest();
+      return in.ok();
+    }
+    wire::skip_value(in, wire::type_of(identifier));
+  }
+  return false;
+}
+
+bool SubscriptionIds::next(std::span<const std::byte>& rest, std::uint32_t& id) {
+  wire::Reader in(rest);
+  while (!in.at_end()) {
+    const std::uint8_t identifier = in.u8();
+    if (identifier == static_cast<std::uint8_t>(wire::Property::kSubscriptionIdentifier)) {
+      id = in.varint();
       rest = in.rest();
       return in.ok();
     }

@@ -168,6 +168,7 @@ Decoded<PropertySet> read_properties(Reader& reader, PropertyPlace place) {
   Reader in(reader.take(reader.varint()));
   const auto encoded = in.rest();
   std::uint32_t user_count = 0;
+  std::uint32_t id_count = 0;
   while (reader.ok() && !in.at_end()) {
     const auto property = static_cast<Property>(in.u8());
     const std::uint16_t places = places_of(property);
@@ -176,11 +177,14 @@ Decoded<PropertySet> read_properties(Reader& reader, PropertyPlace place) {
       return std::unexpected(protocol_error("a property that does not belong to this packet"));
     }
     if (property == Property::kUserProperty) ++user_count;
-    const bool is_first = read_value(in, property, set);
-    // A server may match several subscriptions with one PUBLISH, [MQTT5-3.3.4-3].
-    const bool may_repeat =
-        property == Property::kSubscriptionIdentifier && place == PropertyPlace::kPublish;
-    if (!is_first && !may_repeat) {
+    if (property == Property::kSubscriptionIdentifier) {
+      ++id_count;
+      // A server may match several subscriptions with one PUBLISH, [MQTT5-3.3.4-3]. The value of
+      // each is looked at below.
+      if (place == PropertyPlace::kPublish && set.subscription_id != 0U)
+        set.subscription_id.reset();
+    }
+    if (!read_value(in, property, set)) {
       return std::unexpected(protocol_error("a property that may come once came twice"));
     }
     if (!in.ok()) {
@@ -189,6 +193,7 @@ Decoded<PropertySet> read_properties(Reader& reader, PropertyPlace place) {
     }
   }
   if (const auto what = forbidden_value(set)) return std::unexpected(protocol_error(*what));
+  set.subscription_ids = SubscriptionIds(encoded, id_count);
   set.user = UserProperties(encoded, user_count);
   return set;
 }

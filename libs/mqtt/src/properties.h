@@ -14,7 +14,7 @@ struct PropertySet {
   std::optional<std::uint32_t> session_expiry;
   std::optional<std::uint32_t> will_delay;
   std::optional<std::uint32_t> maximum_packet_size;
-  std::optional<std::uint32_t> subscription_id;  // the first; see subscription_ids_count
+  std::optional<std::uint32_t> subscription_id;  // of a SUBSCRIBE, which has one
   std::optional<std::uint16_t> server_keep_alive;
   std::optional<std::uint16_t> receive_maximum;
   std::optional<std::uint16_t> topic_alias_maximum;
@@ -35,6 +35,7 @@ struct PropertySet {
   std::optional<std::string_view> reason_string;
   std::optional<std::span<const std::byte>> correlation_data;
   std::optional<std::span<const std::byte>> authentication_data;
+  SubscriptionIds subscription_ids;  // of a PUBLISH, which may have several
   UserProperties user;
 };
 

@@ -1,5 +1,7 @@
 #include <sluice/mqtt/topic.h>
 
+#include "levels.h"
+
 #include <algorithm>
 
 namespace sluice::mqtt {
@@ -13,18 +15,6 @@ bool is_within_limits(std::string_view text) {
          static_cast<std::size_t>(std::ranges::count(text, '/')) < kMaxTopicLevels;
 }
 
-/// Cuts the first level off; `rest` has no value after the last one.
-std::string_view take_level(std::optional<std::string_view>& rest) {
-  const auto slash = rest->find('/');
-  const auto level = rest->substr(0, slash);
-  if (slash == std::string_view::npos) {
-    rest.reset();
-  } else {
-    rest->remove_prefix(slash + 1);
-  }
-  return level;
-}
-
 }  // namespace
 
 bool is_valid_topic(std::string_view topic) {
@@ -33,9 +23,11 @@ bool is_valid_topic(std::string_view topic) {
 
 bool is_valid_filter(std::string_view filter) {
   if (!is_within_limits(filter)) return false;
-  for (std::optional<std::string_view> rest = filter; rest;) {
-    const auto level = take_level(rest);
-    if (level.find('#') != std::string_view::npos && (level.size() != 1 || rest)) return false;
+  for (LevelReader levels(filter); !levels.at_end();) {
+    const auto level = levels.take();
+    if (level.find('#') != std::string_view::npos && (level.size() != 1 || !levels.at_end())) {
+      return false;
+    }
     if (level.find('+') != std::string_view::npos && level.size() != 1) return false;
   }
   return true;
@@ -43,16 +35,15 @@ bool is_valid_filter(std::string_view filter) {
 
 bool matches(std::string_view filter, std::string_view topic) {
   if (topic.starts_with('$') && (filter.starts_with('+') || filter.starts_with('#'))) return false;
-  std::optional<std::string_view> filter_rest = filter;
-  std::optional<std::string_view> topic_rest = topic;
-  while (filter_rest && topic_rest) {
-    const auto wanted = take_level(filter_rest);
-    if (wanted == "#") return true;
-    const auto level = take_level(topic_rest);
-    if (wanted != "+" && wanted != level) return false;
+  LevelReader wanted(filter);
+  LevelReader found(topic);
+  while (!wanted.at_end() && !found.at_end()) {
+    const auto level = wanted.take();
+    if (level == "#") return true;
+    if (level != found.take() && level != "+") return false;
   }
   // "sport/#" also matches its parent "sport".
-  return !topic_rest && (!filter_rest || *filter_rest == "#");
+  return found.at_end() && (wanted.at_end() || wanted.rest() == "#");
 }
 
 bool is_shared(std::string_view filter) {

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <sluice/mqtt/protocol.h>
 
@@ -42,6 +44,41 @@ class UserProperties {
   std::uint32_t count_ = 0;
 };
 
+/// Subscription identifiers of a PUBLISH, in order: numbers to be sent, or a view of the encoded
+/// properties they came in, already checked.
+class SubscriptionIds {
+ public:
+  SubscriptionIds() = default;
+  // Implicit, so that whoever sends says `.subscription_ids = ids`.
+  SubscriptionIds(std::span<const std::uint32_t> ids)
+      : ids_(ids), count_(static_cast<std::uint32_t>(ids.size())) {}
+  SubscriptionIds(const std::vector<std::uint32_t>& ids) : SubscriptionIds(std::span(ids)) {}
+  /// `encoded` holds whole property entries, identifiers included, of which the others are passed
+  /// over.
+  SubscriptionIds(std::span<const std::byte> encoded, std::uint32_t count)
+      : encoded_(encoded), count_(count) {}
+
+  std::uint32_t count() const { return count_; }
+  bool empty() const { return count_ == 0; }
+
+  /// Calls `visit(std::uint32_t)` for each.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (const std::uint32_t id : ids_) visit(id);
+    if (!ids_.empty() || count_ == 0) return;
+    auto rest = encoded_;
+    std::uint32_t id = 0;
+    while (next(rest, id)) visit(id);
+  }
+
+ private:
+  static bool next(std::span<const std::byte>& rest, std::uint32_t& id);
+
+  std::span<const std::uint32_t> ids_{};
+  std::span<const std::byte> encoded_{};
+  std::uint32_t count_ = 0;
+};
+
 /// Properties of a message: of PUBLISH, and of the will.
 struct MessageProperties {
   std::optional<std::uint8_t> payload_format{};  // 1: UTF-8 text
@@ -53,7 +90,7 @@ struct MessageProperties {
   std::optional<std::span<const std::byte>> correlation_data{};
   // Subscription identifiers: a client sends none; a server sends those of the matched
   // subscriptions.
-  std::span<const std::uint32_t> subscription_ids{};
+  SubscriptionIds subscription_ids{};
   UserProperties user{};
 };
 

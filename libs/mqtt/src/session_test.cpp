@@ -1,0 +1,118 @@
+#include "testing_connection.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::mqtt {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::vector<std::uint64_t> sequences(const Session& session) {
+  std::vector<std::uint64_t> all;
+  session.for_each_delivery([&](const Delivery& d) { all.push_back(d.sequence); });
+  return all;
+}
+
+Delivery stored(std::uint64_t sequence, std::uint16_t packet_id, Delivery::State state) {
+  auto result = delivery("t", "p", Qos::kExactlyOnce);
+  result.sequence = sequence;
+  result.packet_id = packet_id;
+  result.state = state;
+  return result;
+}
+
+TEST(Session, KeepsTheOrderOfAllQos) {
+  const Session::Limits limits;
+  Session session(limits);
+  for (const Qos qos : {Qos::kAtLeastOnce, Qos::kAtMostOnce, Qos::kAtMostOnce, Qos::kExactlyOnce}) {
+    auto message = delivery("t", "p", qos);
+    EXPECT_EQ(session.enqueue(message), Session::Queued::kQueued);
+  }
+  EXPECT_THAT(sequences(session), ElementsAre(1, 2, 3, 4));
+}
+
+TEST(Session, TakesNoMoreThanItsLimits) {
+  const Session::Limits few{.max_queued = 2};
+  Session session(few);
+  auto message = delivery("t", "p", Qos::kAtLeastOnce);
+  auto unasked = delivery("t", "p", Qos::kAtMostOnce);
+  EXPECT_EQ(session.enqueue(message), Session::Queued::kQueued);
+  EXPECT_EQ(session.enqueue(unasked), Session::Queued::kQueued);
+  EXPECT_EQ(session.enqueue(message), Session::Queued::kFull);
+
+  const Session::Limits small{.max_queued_bytes = 1};
+  Session tight(small);
+  EXPECT_EQ(tight.enqueue(message), Session::Queued::kQueued) << "one, whatever its size";
+  EXPECT_EQ(tight.enqueue(message), Session::Queued::kFull);
+  EXPECT_EQ(tight.queued_bytes(), message.message->size_bytes());
+}
+
+TEST(Session, RestoresWhatAStoreKept) {
+  Server server;
+  server.session.restore(stored(4, 65'535, Delivery::State::kReleased));
+  server.session.restore(stored(6, 2, Delivery::State::kSent));
+  server.session.restore(stored(7, 0, Delivery::State::kWaiting));
+  server.session.restore_inbound(9);
+  EXPECT_EQ(server.session.under_way(), 2U);
+  EXPECT_EQ(server.session.next_sequence(), 8U);
+  server.connect({.clean_start = false, .client_id = "c"});
+  server.deliver();
+  EXPECT_THAT(server.sent(),
+              ElementsAre("PUBREL 65535", "PUBLISH t q2 2 dup 'p'", "PUBLISH t q2 3 'p'"));
+  server.give_publish(9, Qos::kExactlyOnce, true);
+  EXPECT_THAT(server.ids, IsEmpty());
+}
+
+TEST(Session, SurvivesAStoreThatKeptNonsense) {
+  Server server;
+  auto empty = stored(1, 1, Delivery::State::kSent);
+  empty.message.reset();
+  server.session.restore(empty);                                     // no message
+  server.session.restore(stored(2, 0, Delivery::State::kReleased));  // no id
+  server.session.restore(stored(3, 0, Delivery::State::kSent));      // no id: it was not sent
+  server.session.restore(stored(4, 5, Delivery::State::kSent));
+  server.session.restore(stored(5, 5, Delivery::State::kSent));      // twice: this one waits
+  server.session.restore(stored(6, 5, Delivery::State::kReleased));  // twice and no message
+  server.session.restore_inbound(0);
+  EXPECT_THAT(sequences(server.session), ElementsAre(4, 3, 5));
+  EXPECT_THAT(server.session.inbound_qos2(), IsEmpty());
+  server.connect({.clean_start = false, .client_id = "c"});
+  server.deliver();
+  EXPECT_THAT(server.sent(),
+              ElementsAre("PUBLISH t q2 5 dup 'p'", "PUBLISH t q2 6 'p'", "PUBLISH t q2 7 'p'"));
+}
+
+TEST(Session, GoesOnBehindTheSequenceAStoreKnows) {
+  const Session::Limits limits;
+  Session session(limits);
+  session.set_next_sequence(40);
+  auto message = delivery("t", "p", Qos::kAtLeastOnce);
+  session.enqueue(message);
+  EXPECT_EQ(message.sequence, 40U);
+}
+
+TEST(Message, CountsAllThatItHolds) {
+  const Message small{.topic = "t"};
+  const Message large{
+      .topic = "t", .payload = std::string(1000, 'x'), .correlation_data = std::string(500, 'x')};
+  EXPECT_EQ(large.size_bytes(), small.size_bytes() + 1500);
+}
+
+TEST(Message, OfAWillKeepsItsPropertiesAndNotItsDelay) {
+  const Will will{.topic = "w",
+                  .payload = bytes_of("gone"),
+                  .qos = Qos::kAtLeastOnce,
+                  .retain = true,
+                  .properties = {.expiry_seconds = 7U, .delay_seconds = 3U, .content_type = "x"}};
+  const MonoTime now{std::chrono::seconds(100)};
+  const auto message = to_message(will, 4, now);
+  EXPECT_EQ(message.payload, "gone");
+  EXPECT_EQ(message.content_type, "x");
+  EXPECT_EQ(message.expires_at, now + std::chrono::seconds(7));
+  EXPECT_TRUE(message.retain);
+}
+
+}  // namespace
+}  // namespace sluice::mqtt
