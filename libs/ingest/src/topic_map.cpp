@@ -1,0 +1,429 @@
+#include <sluice/ingest/topic_map.h>
+
+#include <algorithm>
+#include <array>
+#include <format>
+#include <span>
+
+#include <sluice/base/ids.h>
+#include <sluice/mqtt/topic.h>
+
+namespace sluice::ingest {
+
+namespace {
+
+constexpr std::string_view kBelow = "/#";
+
+/// Some levels of a topic.
+class LevelSpan {
+ public:
+  /// A view that is not set to nothing when it is made: a topic's worth of those costs more than
+  /// splitting the topic.
+  struct Piece {
+    const char* data;
+    std::size_t size;
+  };
+  LevelSpan(const Piece* first, std::size_t size) : first_(first), size_(size) {}
+
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  std::string_view operator[](std::size_t i) const { return {first_[i].data, first_[i].size}; }
+  LevelSpan from(std::size_t first) const { return {first_ + first, size_ - first}; }
+  /// As one piece of text; all of them must come from one topic.
+  std::string_view text() const {
+    if (empty()) return {};
+    const Piece& last = first_[size_ - 1];
+    return {first_->data, static_cast<std::size_t>(last.data + last.size - first_->data)};
+  }
+
+ private:
+  const Piece* first_;
+  std::size_t size_;
+};
+
+/// The levels of a topic, without an allocation. A meaning stands before the levels that an alias
+/// leaves to the topic, hence twice the room.
+class Levels {
+ public:
+  /// False when there are more than a topic may have.
+  bool split(std::string_view topic) {
+    const char* start = topic.data();
+    const char* const end = start + topic.size();
+    for (const char* at = start; at != end; ++at) {
+      if (*at != '/') continue;
+      if (size_ + 1 == mqtt::kMaxTopicLevels) return false;
+      add({start, static_cast<std::size_t>(at - start)});
+      start = at + 1;
+    }
+    add({start, static_cast<std::size_t>(end - start)});
+    return true;
+  }
+  void add(std::string_view level) { levels_[size_++] = {level.data(), level.size()}; }
+  std::size_t size() const { return size_; }
+  std::string_view operator[](std::size_t i) const { return {levels_[i].data, levels_[i].size}; }
+  LevelSpan all() const { return {levels_.data(), size_}; }
+
+ private:
+  std::array<LevelSpan::Piece, 2 * mqtt::kMaxTopicLevels> levels_;  // the first size_ are set
+  std::size_t size_ = 0;
+};
+
+void read_shadow(LevelSpan below, TopicInfo& info) {
+  if (below.size() >= 2 && below[0] == "name") {
+    info.name = below[1];
+    below = below.from(2);
+  }
+  if (below.empty()) return;
+  info.action = below.text();
+  const bool is_request = below.size() == 1 && (info.action == "get" || info.action == "update" ||
+                                                info.action == "delete");
+  info.kind = is_request ? TopicKind::kShadowRequest : TopicKind::kShadowAnswer;
+}
+
+void read_command(LevelSpan below, TopicInfo& info) {
+  info.kind = TopicKind::kCommand;
+  if (below.empty()) return;
+  info.name = below[0];
+  info.action = below.from(1).text();
+  if (below.size() == 2 &&
+      (below[1] == "accepted" || below[1] == "rejected" || below[1] == "result")) {
+    info.kind = TopicKind::kCommandAnswer;
+  }
+}
+
+/// What the levels below a device's root mean: the one place that knows.
+void read_meaning(LevelSpan levels, TopicInfo& info) {
+  if (levels.empty()) return;
+  const std::string_view word = levels[0];
+  const auto below = levels.from(1);
+  if (word == "telemetry") {
+    info.kind = TopicKind::kTelemetry;
+    info.name = below.text();
+  } else if (word == "events") {
+    if (below.size() != 1 || below[0].empty()) return;
+    info.kind = TopicKind::kEvent;
+    info.name = below[0];
+  } else if (word == "commands") {
+    read_command(below, info);
+  } else if (word == "shadow") {
+    read_shadow(below, info);
+  } else if (!below.empty() && (word == "jobs" || word == "certificates")) {
+    info.kind = word == "jobs" ? TopicKind::kJobs : TopicKind::kCertificates;
+    info.action = below.text();
+  }
+}
+
+std::vector<std::string> to_strings(std::string_view topic) {
+  std::vector<std::string> levels;
+  while (true) {
+    const std::size_t slash = topic.find('/');
+    levels.emplace_back(topic.substr(0, slash));
+    if (slash == std::string_view::npos) return levels;
+    topic.remove_prefix(slash + 1);
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(TopicKind kind) {
+  switch (kind) {
+    case TopicKind::kOther:
+      return "other";
+    case TopicKind::kTelemetry:
+      return "telemetry";
+    case TopicKind::kEvent:
+      return "event";
+    case TopicKind::kCommand:
+      return "command";
+    case TopicKind::kCommandAnswer:
+      return "command_answer";
+    case TopicKind::kShadowRequest:
+      return "shadow_request";
+    case TopicKind::kShadowAnswer:
+      return "shadow_answer";
+    case TopicKind::kJobs:
+      return "jobs";
+    case TopicKind::kCertificates:
+      return "certificates";
+  }
+  return "other";
+}
+
+/// One template against one topic.
+struct TopicMap::Match {
+  bool fits = false;
+  bool is_own = true;
+  std::string_view tenant{};
+  std::string_view device{};
+  Part named_by = Part::kLiteral;
+
+  Match(const Template& with, const Levels& topic, const DeviceNames* own) {
+    const std::size_t size = with.levels.size();
+    if (with.with_below ? topic.size() < size : topic.size() != size) return;
+    for (std::size_t i = 0; i < size; ++i) {
+      const Level& level = with.levels[i];
+      if (level.part == Part::kLiteral) {
+        if (topic[i] != level.text) return;
+      } else if (topic[i].empty()) {
+        return;
+      }
+    }
+    fits = true;
+    for (std::size_t i = 0; i < size; ++i) take(with.levels[i].part, topic[i], own);
+  }
+
+ private:
+  void take(Part part, std::string_view text, const DeviceNames* own) {
+    if (part == Part::kTenant) tenant = text;
+    if (part == Part::kDevice || part == Part::kExternalId || part == Part::kThing) {
+      device = text;
+      named_by = part;
+    }
+    is_own = is_own && own != nullptr && is_name_of(part, text, *own);
+  }
+  static bool is_name_of(Part part, std::string_view text, const DeviceNames& own) {
+    switch (part) {
+      case Part::kLiteral:
+        return true;
+      case Part::kTenant:
+        return text == own.tenant;
+      case Part::kDevice:
+        return text == own.device;
+      case Part::kExternalId:
+        return text == own.external_id;
+      case Part::kFleet:
+        return text == own.fleet;
+      case Part::kClass:
+        return text == own.device_class;
+      case Part::kThing:
+        return text == own.device || text == own.external_id;
+    }
+    return false;
+  }
+};
+
+std::vector<TopicAlias> TopicMapSettings::default_aliases() {
+  return {
+      {"tenant/{tenant}/device/{device}/data/#", "telemetry/#"},
+      {"{fleet}/devices/{device}/telemetry", "telemetry"},
+      {"{fleet}/devices/{device}/commands", "commands"},
+      // What AWS calls a thing is known by its maker's name as often as by ours.
+      {"$aws/things/{thing}/shadow/#", "shadow/#"},
+      {"$aws/things/{thing}/jobs/#", "jobs/#"},
+      {"$aws/things/{thing}/certificates/#", "certificates/#"},
+  };
+}
+
+TopicMap::TopicMap() {
+  auto built_in = compile(TopicMapSettings{});
+  templates_ = std::move(built_in->templates_);  // a test holds that they compile
+}
+
+Result<std::vector<TopicMap::Level>> TopicMap::compile_levels(std::string_view text) {
+  if (!mqtt::is_valid_topic(text)) {
+    return fail(ErrorCode::kInvalidArgument, std::format("'{}' is no topic", text));
+  }
+  static constexpr std::pair<std::string_view, Part> kParts[] = {
+      {"{tenant}", Part::kTenant},
+      {"{device}", Part::kDevice},
+      {"{external_id}", Part::kExternalId},
+      {"{fleet}", Part::kFleet},
+      {"{class}", Part::kClass},
+      {"{thing}", Part::kThing}};
+  std::vector<Level> levels;
+  for (std::string& level : to_strings(text)) {
+    const auto* part = std::ranges::find(kParts, level, &std::pair<std::string_view, Part>::first);
+    if (part != std::end(kParts)) {
+      levels.push_back({.part = part->second});
+    } else if (level.find_first_of("{}") != std::string::npos) {
+      return fail(ErrorCode::kInvalidArgument,
+                  std::format("'{}' has an unknown placeholder, or one that is not a whole level: "
+                              "'{}'",
+                              text, level));
+    } else {
+      levels.push_back({.text = std::move(level)});
+    }
+  }
+  return levels;
+}
+
+Result<TopicMap::Template> TopicMap::compile_alias(const TopicAlias& alias) {
+  std::string_view spelling = alias.spelling;
+  std::string_view meaning = alias.meaning;
+  Template compiled;
+  compiled.with_below = spelling.ends_with(kBelow);
+  if (compiled.with_below != meaning.ends_with(kBelow)) {
+    return fail(
+        ErrorCode::kInvalidArgument,
+        std::format("'{}' and '{}': both must end with '/#', or neither", spelling, meaning));
+  }
+  if (compiled.with_below) {
+    spelling.remove_suffix(kBelow.size());
+    meaning.remove_suffix(kBelow.size());
+  }
+  SLUICE_TRY_ASSIGN(compiled.levels, compile_levels(spelling));
+  if (!mqtt::is_valid_topic(meaning) || meaning.find_first_of("{}") != std::string_view::npos) {
+    return fail(ErrorCode::kInvalidArgument,
+                std::format("'{}' must be literal levels", alias.meaning));
+  }
+  // What follows the first level of a meaning is told as one piece of text.
+  if (compiled.with_below && meaning.contains('/')) {
+    return fail(ErrorCode::kInvalidArgument,
+                std::format("'{}' must have one level before '/#'", alias.meaning));
+  }
+  compiled.meaning = meaning;
+  return compiled;
+}
+
+Result<TopicMap> TopicMap::compile(const TopicMapSettings& settings) {
+  std::vector<FieldFault> faults;
+  std::vector<Template> templates;
+  if (settings.aliases.size() > kMaxAliases) {
+    return fail(ErrorCode::kInvalidArgument,
+                std::format("there are {} aliases, at most {} are taken", settings.aliases.size(),
+                            kMaxAliases));
+  }
+  if (auto levels = compile_levels(settings.root)) {
+    templates.push_back({.levels = *std::move(levels), .with_below = true});
+    const auto has = [&](Part part) {
+      return std::ranges::contains(templates.front().levels, part, &Level::part);
+    };
+    if (!has(Part::kDevice)) faults.push_back({"root", "must have the level {device}"});
+    if (has(Part::kThing)) faults.push_back({"root", "{thing} is for aliases"});
+    if (templates.front().levels.front().text.starts_with('$')) {
+      faults.push_back({"root", "must not begin with '$'"});
+    }
+  } else {
+    faults.push_back({"root", levels.error().message()});
+  }
+  for (std::size_t i = 0; i < settings.aliases.size(); ++i) {
+    if (auto alias = compile_alias(settings.aliases[i])) {
+      templates.push_back(*std::move(alias));
+    } else {
+      faults.push_back({std::format("aliases[{}]", i), alias.error().message()});
+    }
+  }
+  if (!faults.empty()) {
+    return fail(Error(ErrorCode::kInvalidArgument, "topic templates cannot be used")
+                    .with_faults(std::move(faults)));
+  }
+  for (Template& compiled : templates) {
+    compiled.names_device = std::ranges::any_of(compiled.levels, [](const Level& level) {
+      return level.part == Part::kDevice || level.part == Part::kExternalId ||
+             level.part == Part::kThing;
+    });
+  }
+  return TopicMap(std::move(templates));
+}
+
+TopicInfo TopicMap::classify(const DeviceNames& own, std::string_view topic) const {
+  TopicInfo info;
+  Levels levels;
+  if (!levels.split(topic)) return info;
+  const auto read = [&](const Template& with, const Match& match) {
+    info = {.is_own = match.is_own, .tenant = match.tenant, .device = match.device};
+    const LevelSpan below = levels.all().from(with.levels.size());
+    if (with.meaning.empty()) return read_meaning(below, info);
+    Levels meant;
+    meant.split(with.meaning);  // fits: compiled with that bound
+    for (std::size_t i = 0; i < below.size(); ++i) meant.add(below[i]);
+    read_meaning(meant.all(), info);
+  };
+  bool is_read = false;
+  // The root also fits what an alias spells out below it ("data"): an alias that gives the topic a
+  // meaning goes before none.
+  for (const Template& with : templates_) {
+    const Match match(with, levels, &own);
+    if (!match.fits || (!with.names_device && !match.is_own)) continue;
+    const bool is_better = !is_read || (match.is_own && !info.is_own) ||
+                           (info.kind == TopicKind::kOther && match.is_own == info.is_own);
+    if (!is_better) continue;
+    read(with, match);
+    is_read = true;
+    if (info.is_own && info.kind != TopicKind::kOther) return info;
+  }
+  return info;
+}
+
+std::optional<TopicOwner> TopicMap::owner_of(std::string_view topic) const {
+  Levels levels;
+  if (!levels.split(topic)) return std::nullopt;
+  for (const Template& with : templates_) {
+    if (!with.names_device) continue;
+    const Match match(with, levels, nullptr);
+    if (!match.fits) continue;
+    return TopicOwner{.tenant = match.tenant,
+                      .device = match.device,
+                      .may_be_external_id = match.named_by != Part::kDevice};
+  }
+  return std::nullopt;
+}
+
+void TopicMap::append_topic(const DeviceNames& own, std::string_view suffix,
+                            std::string& out) const {
+  for (const Level& level : templates_.front().levels) {
+    out += level.part == Part::kLiteral ? std::string_view(level.text) : name_of(level.part, own);
+    out += '/';
+  }
+  out += suffix;
+}
+
+std::string_view TopicMap::name_of(Part part, const DeviceNames& own) {
+  switch (part) {
+    case Part::kLiteral:
+      return {};
+    case Part::kTenant:
+      return own.tenant;
+    case Part::kDevice:
+    case Part::kThing:
+      return own.device;
+    case Part::kExternalId:
+      return own.external_id;
+    case Part::kFleet:
+      return own.fleet;
+    case Part::kClass:
+      return own.device_class;
+  }
+  return {};
+}
+
+std::optional<std::string> TopicMap::fill(std::span<const Level> levels, const DeviceNames& own) {
+  std::string out;
+  for (const Level& level : levels) {
+    if (&level != levels.data()) out += '/';
+    if (level.part == Part::kLiteral) {
+      out += level.text;
+      continue;
+    }
+    const std::string_view name = name_of(level.part, own);
+    // Only what is one literal level of a topic: a name never becomes a pattern.
+    if (!check_id(name, "name")) return std::nullopt;
+    out += name;
+  }
+  return out;
+}
+
+std::vector<TopicMap::Spelling> TopicMap::spellings_of(const DeviceNames& own) const {
+  std::vector<Spelling> spellings;
+  const auto root = fill(templates_.front().levels, own);
+  if (!root) return spellings;
+  DeviceNames by_external_id = own;
+  by_external_id.device = own.external_id;
+  for (const Template& with : std::span(templates_).subspan(1)) {
+    const std::string canonical = std::format("{}/{}", *root, with.meaning);
+    const auto add = [&](const DeviceNames& names) {
+      if (auto alias = fill(with.levels, names)) {
+        spellings.push_back({*std::move(alias), canonical, with.with_below});
+      }
+    };
+    add(own);
+    // {thing} stands for two names. A template with {device} beside it has no such second reading.
+    const auto has = [&](Part part) {
+      return std::ranges::contains(with.levels, part, &Level::part);
+    };
+    if (has(Part::kThing) && !has(Part::kDevice) && !own.external_id.empty()) add(by_external_id);
+  }
+  return spellings;
+}
+
+}  // namespace sluice::ingest
