@@ -1,0 +1,35 @@
+#pragma once
+
+#include "histogram.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace sluice::load {
+
+/// What one thread of a run has counted. Not thread-safe; merged at the end.
+struct Tally {
+  Histogram connecting;  // connect() to CONNACK
+  Histogram answering;   // publish due to PUBACK or PUBCOMP
+  Histogram disturbed;   // the same while a storm was on
+  Histogram delivering;  // publish due to its arrival at a subscriber
+  std::uint64_t opened = 0;
+  std::uint64_t resumed = 0;  // of those, by a TLS ticket
+  std::uint64_t sent = 0;
+  std::uint64_t acked = 0;
+  std::uint64_t received = 0;
+  /// Refused, closed, not answered: by reason.
+  std::map<std::string, std::uint64_t, std::less<>> failures{};
+  /// What no server may do, such as acknowledging what was never sent.
+  std::map<std::string, std::uint64_t, std::less<>> inconsistencies{};
+
+  void failed(std::string_view reason, std::uint64_t count = 1) {
+    if (count > 0) failures[std::string(reason)] += count;
+  }
+  void inconsistent(std::string_view what) { ++inconsistencies[std::string(what)]; }
+  void add(const Tally& other);
+};
+
+}  // namespace sluice::load

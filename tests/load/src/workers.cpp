@@ -1,0 +1,148 @@
+#include "workers.h"
+
+#include <algorithm>
+#include <csignal>
+#include <format>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+namespace sluice::load {
+
+namespace {
+
+/// Files of a process that are not connections: standard ones, epolls, /proc; generously.
+constexpr std::uint64_t kOtherFiles = 32;
+/// Connections from one source address to one server: net.ipv4.ip_local_port_range is 28,232 wide
+/// where nobody has changed it, and some ports are still in TIME_WAIT.
+constexpr std::uint64_t kPortsPerSource = 20'000;
+
+Result<Clients> make_clients(const Options& options) {
+  Clients::Options made{
+      .client_id = options.client_id, .user = options.user, .password = options.password};
+  if (!options.credentials.empty()) {
+    std::ifstream file(options.credentials);
+    if (!file) return fail(ErrorCode::kNotFound, "cannot read " + options.credentials);
+    std::ostringstream text;
+    text << file.rdbuf();
+    made.listed = std::move(text).str();
+  }
+  return Clients::make(made);
+}
+
+Target make_target(const Options& options, std::uint64_t clients, TlsContext* tls) {
+  const auto needed = static_cast<std::uint32_t>(clients / kPortsPerSource + 1);
+  const std::uint32_t sources = options.sources > 0 ? options.sources : needed > 1 ? needed : 0;
+  return {.host = options.host,
+          .port = static_cast<std::uint16_t>(options.port),
+          .version = static_cast<mqtt::Version>(options.mqtt),
+          .keep_alive_seconds = static_cast<std::uint16_t>(options.keepalive),
+          .clean_start = !options.persistent,
+          .session_expiry_seconds = options.persistent ? 3600U : 0U,
+          .sources = sources,
+          .tls = tls,
+          .resumes = options.resume};
+}
+
+}  // namespace
+
+void Rendezvous::meet(const std::function<void()>& last) {
+  std::unique_lock lock(mutex_);
+  if (++present_ == threads_) {
+    last();
+    present_ = 0;
+    ++round_;
+    met_.notify_all();
+    return;
+  }
+  met_.wait(lock, [this, round = round_] { return round_ != round; });
+}
+
+Reading Run::read() const {
+  return {.time = clock.mono(), .usage = ProcessUsage::of(options.pids).value_or(ProcessUsage{})};
+}
+
+Worker::Share Worker::share(std::uint64_t total) const {
+  const std::uint64_t threads = run.options.threads;
+  const std::uint64_t first = total * number / threads;
+  return {.first = first, .count = total * (number + 1) / threads - first};
+}
+
+Group::Options Worker::group(std::uint64_t first, std::uint64_t total) const {
+  const Share part = share(total);
+  const auto inflight = std::max<std::uint64_t>(share(run.options.inflight).count, 1);
+  return {.first = static_cast<std::uint32_t>(first + part.first),
+          .count = static_cast<std::uint32_t>(part.count),
+          .inflight = static_cast<std::uint32_t>(inflight)};
+}
+
+bool Worker::settle(Group& group) const {
+  using namespace std::chrono_literals;
+  for (group.tick(); !group.is_settled() && !must_end(); group.tick()) loop.poll(10ms);
+  return group.is_settled();
+}
+
+Result<Tally> run_workers(const Options& options, const Clock& clock, std::uint64_t clients,
+                          std::uint64_t open_at_a_time, const std::function<void(Worker&)>& body) {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  if (open_at_a_time + kOtherFiles > files.rlim_cur) {
+    return fail(ErrorCode::kResourceExhausted,
+                std::format("{} connections, but only {} open files are allowed", open_at_a_time,
+                            files.rlim_cur));
+  }
+  SLUICE_TRY_ASSIGN(const Clients names, make_clients(options));
+  if (names.limit().value_or(clients) < clients) {
+    return fail(ErrorCode::kInvalidArgument,
+                std::format("{} clients, but {} credentials", clients, *names.limit()));
+  }
+  std::optional<TlsContext> tls;
+  if (options.tls) {
+    SLUICE_TRY_ASSIGN(tls,
+                      TlsContext::make(TlsContext::Side::kClient, {.ca_file = options.ca,
+                                                                   .cert_file = options.cert,
+                                                                   .key_file = options.key,
+                                                                   .allow_1_3 = !options.tls12}));
+  }
+  // A wrong number would otherwise look like a server that uses nothing.
+  SLUICE_TRY(ProcessUsage::of(options.pids));
+  const Target target = make_target(options, clients, tls ? &*tls : nullptr);
+  std::vector<std::unique_ptr<Loop>> loops(options.threads);
+  for (auto& loop : loops) {
+    SLUICE_TRY_ASSIGN(loop, Loop::make(target, names, clock));
+  }
+  Run run{.options = options,
+          .clients = names,
+          .clock = clock,
+          .rendezvous = Rendezvous(options.threads),
+          .deadline = clock.mono() +
+                      std::chrono::nanoseconds(static_cast<std::int64_t>(options.timeout * 1e9))};
+  std::vector<Tally> tallies(options.threads);
+  {
+    std::vector<std::jthread> threads;
+    for (std::uint32_t number = 0; number < options.threads; ++number) {
+      threads.emplace_back([&, number] {
+        prctl(PR_SET_TIMERSLACK, 1);  // per thread; the default of 50 us would show in latencies
+        Worker worker{run, *loops[number], tallies[number], number};
+        body(worker);
+      });
+    }
+  }
+  for (std::size_t i = 1; i < tallies.size(); ++i) tallies[0].add(tallies[i]);
+  return std::move(tallies[0]);
+}
+
+void prepare_process() {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets in a way that raises it
+}
+
+}  // namespace sluice::load
