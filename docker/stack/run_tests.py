@@ -63,10 +63,20 @@ def _verdict(output: str, status) -> tuple[int, list[str]]:
     return passed, [named[number] if number < len(named) else "see above" for number in range(bad)]
 
 
-def _program_verdict(report: dict | None, passed_in_ctest: bool) -> tuple[int, list[str]]:
+def _unfinished_case(output: str) -> str | None:
+    """The case that GoogleTest said it runs and of which it has not said how it ended. What a killed program leaves:
+    its report is written at the end alone."""
+    said = re.findall(r"\[( RUN      |       OK |  FAILED  |  SKIPPED )\] ([^\s,]+)", output)
+    return said[-1][1] if said and said[-1][0] == " RUN      " else None
+
+
+def _program_verdict(report: dict | None, passed_in_ctest: bool, output: str = "") -> tuple[int, list[str]]:
     """The same of a C++ test program: its report, if it lived to write one, and what ctest says of it."""
     passed, failed = _cases(report) if report else (0, [])
     if not passed_in_ctest and not failed:
+        unfinished = None if report else _unfinished_case(output)
+        if unfinished:
+            return passed, [f"{unfinished} (crash or time limit while it ran)"]
         return passed, ["the program itself (crash, time limit, or a sanitizer's finding at its end)"]
     if not passed and not failed:
         return 0, ["no case in it"]
@@ -79,7 +89,7 @@ async def ctest(stack: Stack, arguments, tally: Tally) -> bool:
         junit, reports = Path(folder) / "ctest.xml", Path(folder) / "gtest"
         os.environ["GTEST_OUTPUT"] = f"json:{reports}/"
         command = ["ctest", "--test-dir", arguments.build, "--parallel", arguments.jobs, "--output-on-failure", "--no-tests=ignore",
-                   "--output-junit", junit]
+                   "--output-junit", junit, "--test-output-truncation", "middle"]  # the end says where it stopped
         command += ["--tests-regex", arguments.only] if arguments.only else []
         command += ["--label-regex", arguments.label] if arguments.label else []
         await execute_in(stack, command)
@@ -89,7 +99,8 @@ async def ctest(stack: Stack, arguments, tally: Tally) -> bool:
         for program in sorted(programs, key=lambda one: one.get("name")):
             name = program.get("name")
             report = reports / f"{name}.json"
-            passed, failed = _program_verdict(json.loads(report.read_text()) if report.exists() else None, program.get("status") == "run")
+            passed, failed = _program_verdict(json.loads(report.read_text()) if report.exists() else None, program.get("status") == "run",
+                                              program.findtext("system-out") or "")
             tally.add(name, passed, failed, seconds=float(program.get("time") or 0))
         return bool(programs)
 

@@ -23,6 +23,17 @@ class ProgramOfGoogleTest(unittest.TestCase):
         passed, failed = _program_verdict(None, False)
         self.assertEqual((passed, len(failed)), (0, 1))
 
+    def test_names_the_case_in_which_a_program_was_killed(self):
+        output = "[ RUN      ] Suite.Good\n[       OK ] Suite.Good (3 ms)\n[ RUN      ] Suite.Hangs\na line of a log\n"
+        passed, failed = _program_verdict(None, False, output)
+        self.assertEqual((passed, len(failed)), (0, 1))
+        self.assertIn("Suite.Hangs", failed[0])
+
+    def test_blames_no_case_that_has_ended(self):
+        for end in ("[       OK ] Suite.Good (3 ms)", "[  FAILED  ] Suite.Good, where GetParam() = 1 (3 ms)"):
+            _, failed = _program_verdict(None, False, f"[ RUN      ] Suite.Good\n{end}\n")
+            self.assertNotIn("Suite.Good", failed[0])
+
     def test_counts_an_end_with_an_error_after_good_cases_as_failed(self):
         passed, failed = _program_verdict(report(GOOD), False)
         self.assertEqual((passed, len(failed)), (1, 1))

@@ -44,6 +44,10 @@ constexpr std::chrono::milliseconds kHeartbeat{1'000};
 // minute. Less than this would be too little for fetches, which wait at the broker.
 constexpr std::chrono::milliseconds kMinSocketTimeout{2'000};
 
+// Longer than a client takes to leave its group once its commits are done or given up: librdkafka
+// waits 5 s for that answer.
+constexpr std::chrono::milliseconds kLeaveLimit{30'000};
+
 rd_kafka_resp_err_t on_request_sent(rd_kafka_t*, int, const char*, std::int32_t, std::int16_t api,
                                     std::int16_t, std::int32_t, std::size_t, void* is_joining) {
   if (api == kJoinGroup) static_cast<std::atomic<bool>*>(is_joining)->store(true);
@@ -71,6 +75,21 @@ std::optional<std::string_view> find_header(const void* native, std::string_view
   return std::string_view(static_cast<const char*>(value), size);
 }
 
+/// Lets a group member be destroyed without close(). librdkafka keeps such a client alive until an
+/// assignment that it has announced is answered (only a revocation it takes back by itself), and
+/// nobody polls any more who could.
+///
+/// After a fatal error it announces nothing and joins no more, but settles rebalances by itself.
+/// No other switch does that without leaving the group, and none leaves no gap: answering alone, a
+/// further assignment may be announced before rd_kafka_destroy_flags() begins.
+void settle_rebalances(rd_kafka_t& client) {
+  rd_kafka_test_fatal_error(&client, RD_KAFKA_RESP_ERR__DESTROY, "destroyed without close");
+  // Answers what was announced before. It passes through librdkafka's own thread and returns when
+  // that is done with it, and so with whatever it was at before the error.
+  const PartitionList none(rd_kafka_topic_partition_list_new(0));
+  const KafkaError ignored(rd_kafka_incremental_assign(&client, none.get()));
+}
+
 }  // namespace
 
 RdConsumer::RdConsumer(const Config& config, const ConsumerConfig& consumer, const Clock& clock,
@@ -83,8 +102,16 @@ RdConsumer::~RdConsumer() {
   messages_.clear();
   commits_.reset();
   end_offsets_.reset();
+  if (!client_) return;
+  // A close() that gave up goes on: destroyed just when it asks to leave, librdkafka drops that
+  // request and waits for its answer for ever.
+  if (leaving_) serve_until_left(clock_.mono() + limits_.commit_timeout + kLeaveLimit);
+  leaving_.reset();
+  if (table_topic_.empty() && rd_kafka_consumer_closed(client_.get()) == 0) {
+    settle_rebalances(*client_);
+  }
   // Without close() we vanish, as in a crash: the group finds out by itself.
-  if (client_) rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 
 Result<> RdConsumer::open(const Options& options, bool is_group) {
@@ -476,28 +503,36 @@ Result<> RdConsumer::close(RebalanceListener& listener, std::chrono::millisecond
   if (!ours.empty()) listener.on_revoked(ours);
   is_closed_ = true;
 
-  const Queue queue(rd_kafka_queue_new(client_.get()));
-  if (const KafkaError error{rd_kafka_consumer_close_queue(client_.get(), queue.get())}) {
+  leaving_.reset(rd_kafka_queue_new(client_.get()));
+  if (const KafkaError error{rd_kafka_consumer_close_queue(client_.get(), leaving_.get())}) {
+    leaving_.reset();
     return fail(error_of(*error, "leave group"));
   }
   // A deadline of its own: whatever the join and the handler's flush took, librdkafka must get its
   // chance: it takes our partitions away by itself, without a broker, and until that was answered
   // its end would wait for ever.
-  const MonoTime leave_deadline = clock_.mono() + timeout;
-  while (rd_kafka_consumer_closed(client_.get()) == 0) {
-    // Rebalances come as events here; records that come still are not ours any more.
-    constexpr int kStepMs = 50;
-    const Event event(rd_kafka_queue_poll(queue.get(), kStepMs));
-    if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
-      on_rebalance(rd_kafka_event_error(event.get()),
-                   *rd_kafka_event_topic_partition_list(event.get()));
-    } else if (!event && clock_.mono() >= leave_deadline) {
-      return fail(ErrorCode::kDeadlineExceeded, "leave group: no answer in time");
-    }
+  if (!serve_until_left(clock_.mono() + timeout)) {
+    return fail(ErrorCode::kDeadlineExceeded, "leave group: no answer in time");
   }
+  leaving_.reset();
   reading_.clear();
   last_reading_ = nullptr;
   return {};
+}
+
+bool RdConsumer::serve_until_left(MonoTime deadline) {
+  while (rd_kafka_consumer_closed(client_.get()) == 0) {
+    // Rebalances come as events here; records that come still are not ours any more.
+    constexpr int kStepMs = 50;
+    const Event event(rd_kafka_queue_poll(leaving_.get(), kStepMs));
+    if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
+      on_rebalance(rd_kafka_event_error(event.get()),
+                   *rd_kafka_event_topic_partition_list(event.get()));
+    } else if (!event && clock_.mono() >= deadline) {
+      return false;
+    }
+  }
+  return true;
 }
 
 std::vector<TopicPartition> RdConsumer::to_partitions(

@@ -48,6 +48,9 @@ class RdConsumer final : public Consumer {
   std::optional<EndOffset> end_offset(const TopicPartition& partition) const override;
   Result<> close(RebalanceListener& listener, std::chrono::milliseconds timeout) override;
 
+  /// For tests that look into librdkafka.
+  rd_kafka_t& native() { return *client_; }
+
  private:
   /// A partition that is being read.
   struct Reading {
@@ -66,6 +69,7 @@ class RdConsumer final : public Consumer {
   static void rebalance_callback(rd_kafka_t* client, rd_kafka_resp_err_t error,
                                  rd_kafka_topic_partition_list_t* partitions, void* opaque);
   void on_rebalance(rd_kafka_resp_err_t error, const rd_kafka_topic_partition_list_t& partitions);
+  bool serve_until_left(MonoTime deadline);
   void take_away(std::span<const TopicPartition> partitions, bool is_lost);
   void apply_pauses(bool should_pause_all);
   Result<> take_held(std::size_t max_records, std::size_t& taken, std::vector<RecordView>& out);
@@ -87,6 +91,7 @@ class RdConsumer final : public Consumer {
   Client client_;
   Queue commits_;
   Queue end_offsets_;
+  Queue leaving_;  // while close() is under way
 
   RebalanceListener* listener_ = nullptr;  // during poll and close
   ReadingMap reading_;
