@@ -5,13 +5,17 @@
 #   Generated files lie in <build>/generated and are included as <sluice/<domain>/v1/x.pb.h>.
 
 find_package(Protobuf REQUIRED)
-find_package(gRPC CONFIG REQUIRED)
-# gRPC uses RE2, which hands its own flags (-pthread -DNOMINMAX) on to whoever links gRPC. They are for
-# other systems, and our precompiled header is good for one set of flags only. The target is there in each
-# directory that calls find_package().
-if(TARGET re2::re2)
-  set_property(TARGET re2::re2 PROPERTY INTERFACE_COMPILE_OPTIONS "")
+# gRPC uses RE2 and would ask pkg-config for it some twenty times, which follows the hundreds of files of Abseil
+# each time: 25 s of every first configuration. It would also hand RE2's own flags (-pthread -DNOMINMAX) on to
+# whoever links gRPC, and our precompiled header is good for one set of flags only. So RE2 is found here, in each
+# directory that includes this file, and gRPC's configuration looks no further.
+if(NOT TARGET re2::re2)
+  find_library(SLUICE_RE2_LIBRARY re2 REQUIRED)
+  add_library(re2::re2 INTERFACE IMPORTED)
+  set_property(TARGET re2::re2 PROPERTY INTERFACE_LINK_LIBRARIES ${SLUICE_RE2_LIBRARY})
 endif()
+set(re2_FOUND TRUE)
+find_package(gRPC CONFIG REQUIRED)
 
 set(SLUICE_GENERATED_DIR ${CMAKE_BINARY_DIR}/generated)
 
