@@ -99,7 +99,8 @@ struct Config {
     settings.integer("import_workers", &import_workers, 2, {.min = 1, .max = 16},
                      "Imports at work at once.");
     settings.integer("import_max_pending", &import_max_pending, 8, {.min = 1, .max = 256},
-                     "Imports being uploaded, waiting or at work; one more is answered 429.");
+                     "Imports being uploaded, waiting or at work; one more is answered 429, and a "
+                     "tenant's beyond half of them.");
     settings.integer(
         "import_batch_lines", &import_batch_lines, 2000, {.min = 1, .max = 100'000},
         "Devices written at a time: bounds memory, and sets how often progress is told.");
@@ -154,7 +155,8 @@ inline ImportQueue::Options queue_options(const Config& config) {
 }
 
 inline DoorConfig door_config(const Config& config) {
-  return {.cache_ttl = std::chrono::duration_cast<std::chrono::seconds>(config.device_cache_ttl)};
+  return {.timeout = std::min(config.door_timeout, config.postgres.statement_timeout),
+          .cache_ttl = std::chrono::duration_cast<std::chrono::seconds>(config.device_cache_ttl)};
 }
 
 /// The first operator of a new installation, where one is configured.

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/base/clock.h>
 #include <sluice/base/ids.h>
 #include <sluice/base/result.h>
 #include <sluice/common/v1/audit_record.pb.h>
@@ -341,9 +342,9 @@ class Vault {
   /// Refuses what is not a public key that devices may sign with, and says why.
   virtual Result<> check_public_key(std::string_view pem) const = 0;
   /// Whether the JSON Web Token was signed with this key by and about `subject`, for us, and is in
-  /// force.
-  virtual Result<> verify_jwt(std::string_view jwt, std::string_view public_key_pem,
-                              std::string_view subject) const = 0;
+  /// force. Returns until when.
+  virtual Result<WallTime> verify_jwt(std::string_view jwt, std::string_view public_key_pem,
+                                      std::string_view subject) const = 0;
 };
 
 }  // namespace sluice::registry

@@ -21,14 +21,14 @@ constexpr std::array<std::int8_t, 256> invert(std::string_view digits) {
 
 constexpr auto kBase64Values = invert(kBase64Digits);
 
+}  // namespace
+
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   if (c >= 'A' && c <= 'F') return c - 'A' + 10;
   return -1;
 }
-
-}  // namespace
 
 std::string to_hex(std::string_view bytes) {
   std::string out;

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <future>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -159,6 +160,29 @@ EchoHandler held_by(Barrier& barrier) {
   };
 }
 
+/// One call that is under way and held up in its handler.
+struct HeldCall {
+  Barrier barrier;
+  Rig rig;
+  std::optional<EchoClient> client{};
+  std::future<Result<EchoResponse>> answer{};
+
+  /// Returns once the call has reached the handler.
+  void begin() {
+    ASSERT_TRUE(rig.start(held_by(barrier)));
+    client.emplace(rig.channel());
+    answer = say_later(*client);
+    barrier.wait_for_arrivals(1);
+  }
+};
+
+void expect_unregistered_is_refused(Rig& rig) {
+  EchoClient client(rig.channel());
+  EXPECT_EQ(code_of(client.call(&EchoClient::Stub::Unregistered, request_of("x"))),
+            ErrorCode::kPermissionDenied);
+  EXPECT_EQ(rig.service->careless_runs, 0);
+}
+
 TEST(RpcServer, AnswersAPeerThatTheMethodNames) {
   Rig rig;
   ASSERT_TRUE(rig.start());
@@ -209,10 +233,7 @@ TEST(RpcServer, RefusesPeersWhoseCertificateNamesNoService) {
 TEST(RpcServer, RefusesMethodsThatNobodyRegistered) {
   Rig rig;
   ASSERT_TRUE(rig.start());
-  EchoClient client(rig.channel());
-  EXPECT_EQ(code_of(client.call(&EchoClient::Stub::Unregistered, request_of("x"))),
-            ErrorCode::kPermissionDenied);
-  EXPECT_EQ(rig.service->careless_runs, 0);
+  expect_unregistered_is_refused(rig);
 }
 
 TEST(RpcServer, RefusesCertificatesOfAnotherAuthority) {
@@ -315,39 +336,31 @@ TEST(RpcServer, LetsNobodyWaitBeyondTheDeadline) {
 }
 
 TEST(RpcServer, RefusesMoreThanTheQueueHolds) {
-  Rig rig;
-  rig.server_config.workers = 1;
-  rig.server_config.queue = 1;
-  Barrier barrier;
-  ASSERT_TRUE(rig.start(held_by(barrier)));
-  EchoClient client(rig.channel());
-  auto runs = say_later(client);
-  barrier.wait_for_arrivals(1);
-  auto waits = say_later(client);
-  ASSERT_TRUE(testing::eventually([&] { return rig.in_flight() == 2; }));
-  const auto refused = rig.say("x");
+  HeldCall held;
+  held.rig.server_config.workers = 1;
+  held.rig.server_config.queue = 1;
+  held.begin();
+  auto waits = say_later(*held.client);
+  ASSERT_TRUE(testing::eventually([&] { return held.rig.in_flight() == 2; }));
+  const auto refused = held.rig.say("x");
   EXPECT_EQ(code_of(refused), ErrorCode::kResourceExhausted);
   EXPECT_EQ(refused.error().reason(), "queue_full");
-  barrier.open();
-  EXPECT_TRUE(runs.get());
+  held.barrier.open();
+  EXPECT_TRUE(held.answer.get());
   EXPECT_TRUE(waits.get());
-  EXPECT_EQ(rig.in_flight(), 0);
+  EXPECT_EQ(held.rig.in_flight(), 0);
 }
 
 TEST(RpcServer, RefusesMoreThanMayBeInFlight) {
-  Rig rig;
-  rig.server_config.max_in_flight = 1;
-  Barrier barrier;
-  ASSERT_TRUE(rig.start(held_by(barrier)));
-  EchoClient client(rig.channel());
-  auto runs = say_later(client);
-  barrier.wait_for_arrivals(1);
-  const auto refused = rig.say("x");
+  HeldCall held;
+  held.rig.server_config.max_in_flight = 1;
+  held.begin();
+  const auto refused = held.rig.say("x");
   EXPECT_EQ(code_of(refused), ErrorCode::kResourceExhausted);
   EXPECT_EQ(refused.error().reason(), "too_many_calls");
-  barrier.open();
-  EXPECT_TRUE(runs.get());
-  EXPECT_TRUE(rig.say("x"));
+  held.barrier.open();
+  EXPECT_TRUE(held.answer.get());
+  EXPECT_TRUE(held.rig.say("x"));
 }
 
 TEST(RpcServer, NeverRunsWhatExpiredInTheQueue) {
@@ -384,19 +397,15 @@ TEST(RpcServer, RefusesLargeMessages) {
 }
 
 TEST(RpcServer, FinishesCallsUnderWayWhenItStops) {
-  Rig rig;
-  Barrier barrier;
-  ASSERT_TRUE(rig.start(held_by(barrier)));
-  EchoClient client(rig.channel());
-  auto under_way = say_later(client);
-  barrier.wait_for_arrivals(1);
-  std::jthread stopping([&] { rig.server->stop(); });
+  HeldCall held;
+  held.begin();
+  std::jthread stopping([&] { held.rig.server->stop(); });
   ASSERT_TRUE(testing::eventually([&] {
-    const auto refused = rig.say("x", {.timeout = seconds(5)});
+    const auto refused = held.rig.say("x", {.timeout = seconds(5)});
     return !refused && refused.error().code() == ErrorCode::kUnavailable;
   }));
-  barrier.open();
-  const auto answer = under_way.get();
+  held.barrier.open();
+  const auto answer = held.answer.get();
   EXPECT_TRUE(answer) << answer.error().message();
 }
 
@@ -497,10 +506,7 @@ TEST(RpcServer, SpeaksPlaintextOnLoopback) {
   const auto answer = rig.say("hello");
   ASSERT_TRUE(answer) << answer.error().message();
   EXPECT_EQ(answer->peer(), "");
-  EchoClient client(rig.channel());
-  EXPECT_EQ(code_of(client.call(&EchoClient::Stub::Unregistered, request_of("x"))),
-            ErrorCode::kPermissionDenied);
-  EXPECT_EQ(rig.service->careless_runs, 0);
+  expect_unregistered_is_refused(rig);
 }
 
 TEST(RpcServer, DoesNotShareAPort) {
@@ -597,16 +603,12 @@ TEST(RpcChannel, StopsRepeatingWhenTheBudgetIsSpent) {
 }
 
 TEST(RpcChannel, CancelsCallsUnderWayWhenItStops) {
-  Rig rig;
-  Barrier barrier;
-  ASSERT_TRUE(rig.start(held_by(barrier)));
-  EchoClient client(rig.channel());
-  auto under_way = say_later(client);
-  barrier.wait_for_arrivals(1);
-  rig.channel().stop();
-  EXPECT_EQ(code_of(under_way.get()), ErrorCode::kCancelled);
-  EXPECT_EQ(code_of(rig.say("x")), ErrorCode::kCancelled);
-  barrier.open();
+  HeldCall held;
+  held.begin();
+  held.rig.channel().stop();
+  EXPECT_EQ(code_of(held.answer.get()), ErrorCode::kCancelled);
+  EXPECT_EQ(code_of(held.rig.say("x")), ErrorCode::kCancelled);
+  held.barrier.open();
 }
 
 TEST(RpcChannel, CancelsCallsThatWaitForTheirNextAttemptWhenItStops) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <sluice/base/encoding.h>
 #include <sluice/http/problem.h>
 
 namespace sluice::http {
@@ -13,13 +14,6 @@ constexpr int kMaxDigits = 15;
 std::unexpected<Error> malformed() {
   return fail(Error(ErrorCode::kInvalidArgument, "the chunked coding is malformed")
                   .with_reason(std::string(reason::kMalformedRequest)));
-}
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 }  // namespace

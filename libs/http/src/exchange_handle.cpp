@@ -125,7 +125,8 @@ Result<Response> Exchange::run_once() {
 
   // A key that would not protect must not look as if it did.
   const bool is_for_keys = request_.method == "POST" && route_->is_write() && request_.caller &&
-                           !route_->options.is_upload && core_.ports.idempotency != nullptr;
+                           !route_->options.is_upload && route_->options.takes_idempotency_key &&
+                           core_.ports.idempotency != nullptr;
   if (!is_for_keys) return refuse("is not taken here");
   const std::string_view key = *request_.headers.get("Idempotency-Key");
   const bool is_printable = std::ranges::all_of(key, [](char c) { return c > 0x20 && c < 0x7f; });

@@ -5,6 +5,7 @@
 #include <format>
 
 #include <sluice/base/ids.h>
+#include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>
 
@@ -54,16 +55,7 @@ JsonReader::JsonReader(const json& object, std::string pointer, std::vector<Fiel
 }
 
 std::string JsonReader::pointer_to(std::string_view name) const {
-  std::string out = pointer_ + "/";
-  for (const char c : name) {
-    if (c == '~')
-      out += "~0";
-    else if (c == '/')
-      out += "~1";
-    else
-      out += c;
-  }
-  return out;
+  return json_pointer(pointer_, name);
 }
 
 void JsonReader::add_fault(std::string pointer, std::string message) {
@@ -254,7 +246,7 @@ std::optional<std::vector<std::string>> JsonReader::text_list_at(std::string_vie
   }
   std::vector<std::string> out;
   for (std::size_t i = 0; i < value->size(); ++i) {
-    auto text = read_text((*value)[i], std::format("{}/{}", pointer_to(name), i), item);
+    auto text = read_text((*value)[i], json_pointer(pointer_to(name), i), item);
     if (text) out.push_back(*std::move(text));
   }
   return out;
@@ -321,7 +313,7 @@ void JsonReader::objects(std::string_view name, ListRule rule, const Nested& rea
   }
   for (std::size_t i = 0; i < value->size(); ++i) {
     const json& item = (*value)[i];
-    JsonReader inner(item, std::format("{}/{}", pointer_to(name), i), faults_);
+    JsonReader inner(item, json_pointer(pointer_to(name), i), faults_);
     if (!item.is_object()) continue;
     read_each(inner);
     inner.check_unknown();

@@ -9,8 +9,8 @@
 #include <set>
 
 #include <sluice/base/check.h>
-#include <sluice/http/json.h>
 #include <sluice/http/problem.h>
+#include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>
 #include <yaml-cpp/yaml.h>
@@ -224,7 +224,7 @@ Result<OpenApi> OpenApi::parse(std::string_view text) {
   }
   auto impl = std::make_unique<Impl>();
   impl->document = *std::move(document);
-  impl->json_text = to_text(impl->document);
+  impl->json_text = to_json_text(impl->document);
   impl->yaml_text = text;
   return OpenApi(std::move(impl));
 }

@@ -4,8 +4,8 @@
 
 #include <sluice/base/encoding.h>
 #include <sluice/crypto/hash.h>
-#include <sluice/http/json.h>
 #include <sluice/http/request.h>
+#include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>
 
@@ -25,7 +25,7 @@ std::string list_hash(const Request& request) {
   }
   std::ranges::sort(filters);
   nlohmann::json text = {request.route, request.path_params, filters};
-  return to_hex(crypto::sha256(to_text(text)).substr(0, kListHashSize));
+  return to_hex(crypto::sha256(to_json_text(text)).substr(0, kListHashSize));
 }
 
 }  // namespace
@@ -62,7 +62,7 @@ PageRequest read_page(QueryReader& query, const Request& request, std::size_t ke
 std::string page_token(const Request& request, const std::vector<std::string>& after) {
   nlohmann::json parts = nlohmann::json::array({list_hash(request)});
   for (const std::string& key : after) parts.push_back(key);
-  return to_base64url(to_text(parts));
+  return to_base64url(to_json_text(parts));
 }
 
 Response list_response(const Request& request, nlohmann::json items,

@@ -5,7 +5,6 @@
 #include "target.h"
 
 #include <sluice/http/body_reader.h>
-#include <sluice/http/etag.h>
 #include <sluice/http/page.h>
 #include <sluice/http/problem.h>
 #include <sluice/http/query_reader.h>
@@ -47,46 +46,6 @@ TEST(Problem, TellsNothingOfTheInside) {
 
 TEST(Problem, SurvivesTextThatIsNoUtf8) {
   EXPECT_EQ(problem(Error(ErrorCode::kNotFound, "\xff"), "").status, 404);
-}
-
-TEST(Status, FollowsTheReasonBeforeTheCode) {
-  EXPECT_EQ(status_of(Error(ErrorCode::kFailedPrecondition, "")), 409);
-  EXPECT_EQ(status_of(precondition_failed()), 412);
-  EXPECT_EQ(code_of_status(429), ErrorCode::kResourceExhausted);
-  EXPECT_EQ(code_of_status(418), ErrorCode::kInvalidArgument);
-}
-
-Result<Preconditions> conditions(Headers headers) {
-  Request request;
-  request.headers = std::move(headers);
-  return Preconditions::parse(request);
-}
-
-TEST(Preconditions, LetsOnlyTheSeenVersionBeReplaced) {
-  const auto given = conditions({{"If-Match", R"("v7", "v8")"}});
-  ASSERT_TRUE(given);
-  EXPECT_TRUE(given->check_write(etag_of(8)));
-  EXPECT_EQ(status_of(given->check_write(etag_of(9)).error()), 412);
-  EXPECT_EQ(status_of(given->check_write(std::nullopt).error()), 412);
-  EXPECT_EQ(conditions({{"If-Match", R"("v7")"}})->expected_version().value(), 7);
-  EXPECT_FALSE(conditions({{"If-Match", "*"}})->expected_version().value().has_value());
-  EXPECT_FALSE(conditions({{"If-Match", R"("v07")"}})->expected_version());
-  EXPECT_FALSE(conditions({{"If-Match", R"(W/"v7")"}})->check_write(etag_of(7)));
-}
-
-TEST(Preconditions, CreatesOnlyWhereNothingIs) {
-  const auto given = conditions({{"If-None-Match", "*"}});
-  ASSERT_TRUE(given);
-  EXPECT_TRUE(given->is_create_only());
-  EXPECT_TRUE(given->check_write(std::nullopt));
-  EXPECT_FALSE(given->check_write(etag_of(1)));
-  EXPECT_TRUE(conditions({{"If-None-Match", R"(W/"v1")"}})->is_not_modified(etag_of(1)));
-}
-
-TEST(Preconditions, TakesNothingMalformedForNoCondition) {
-  for (const char* value : {"", "v7", "\"v7", "\"v7\" \"v8\"", "*, \"v7\"", "\"v7\",", "W\"v7\""}) {
-    EXPECT_FALSE(conditions({{"If-Match", value}})) << value;
-  }
 }
 
 Request with_query(std::vector<std::pair<std::string, std::string>> query) {

@@ -1,7 +1,7 @@
 #include <sluice/http/request.h>
 
 #include <sluice/base/check.h>
-#include <sluice/http/json.h>
+#include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>
 

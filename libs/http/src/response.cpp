@@ -1,6 +1,6 @@
 #include <sluice/http/response.h>
 
-#include <sluice/http/json.h>
+#include <sluice/json/json.h>
 
 #include <nlohmann/json.hpp>
 
@@ -10,7 +10,7 @@ Response Response::json(const nlohmann::json& value, int status) {
   Response out;
   out.status = status;
   out.content_type = "application/json";
-  out.body = to_text(value);
+  out.body = to_json_text(value);
   return out;
 }
 

@@ -60,6 +60,12 @@ class ServerTest : public ::testing::Test {
                          return Response::json({{"lines", lines}});
                        },
                        {.consumes = {"application/x-ndjson"}, .is_upload = true});
+    server.router.post("/v1/secrets", Access::role(auth::Role::kOperator),
+                       [this](const Request&) -> Result<Response> {
+                         ++calls;
+                         return Response::no_content();
+                       },
+                       {.is_body_optional = true, .takes_idempotency_key = false});
     server.router.get("/v1/stream", Access::open(), [](const Request&) -> Result<Response> {
       return Response::streamed("application/json", [](BodyWriter& writer) -> Result<> {
         for (int i = 0; i < 1000; ++i) SLUICE_TRY(writer.write(std::string(1000, 'x')));
@@ -231,6 +237,16 @@ TEST_F(ServerTest, RefusesAKeyThatWouldNotProtect) {
                 .status,
             400);
   EXPECT_EQ(calls, 0);
+}
+
+TEST_F(ServerTest, RefusesAKeyWhereTheAnswerIsNotKept) {
+  server.start();
+  const Answer refused =
+      ask(request("POST", "/v1/secrets", {kOperator, "Idempotency-Key: k1"}, ""));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(nlohmann::json::parse(refused.body)["errors"][0]["parameter"], "Idempotency-Key");
+  EXPECT_EQ(calls, 0);
+  EXPECT_EQ(ask(request("POST", "/v1/secrets", {kOperator}, "")).status, 204);
 }
 
 TEST_F(ServerTest, SurvivesAHandlerThatThrows) {

@@ -3,17 +3,11 @@
 #include <algorithm>
 #include <format>
 
+#include <sluice/base/encoding.h>
 #include <sluice/base/utf8.h>
 
 namespace sluice::http {
 namespace {
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 Result<std::string> decode_part(std::string_view raw) {
   auto text = percent_decode(raw, true);

@@ -15,6 +15,18 @@ using Json = nlohmann::json;
 constexpr std::string_view kNul{"\0", 1};
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+/// Of a number's text; zeros in front and behind say nothing.
+std::size_t count_digits(std::string_view number) {
+  std::size_t digits = 0;
+  std::size_t significant = 0;
+  for (const char c : number.substr(0, number.find_first_of("eE"))) {
+    if (c < '0' || c > '9' || (c == '0' && digits == 0)) continue;
+    ++digits;
+    if (c != '0') significant = digits;
+  }
+  return significant;
+}
+
 /// Builds the value from the parser's events, which is where duplicates can still be seen, and
 /// stops at the first thing the rules forbid.
 class StrictBuilder final : public nlohmann::json_sax<Json> {
@@ -29,7 +41,10 @@ class StrictBuilder final : public nlohmann::json_sax<Json> {
   bool boolean(bool value) override { return put(value); }
   bool number_integer(number_integer_t value) override { return put(value); }
   bool number_unsigned(number_unsigned_t value) override { return put(value); }
-  bool number_float(number_float_t value, const string_t&) override { return put(value); }
+  bool number_float(number_float_t value, const string_t& text) override {
+    if (count_digits(text) <= kMaxJsonDigits) return put(value);
+    return refuse(std::format("is a number of more than {} digits", kMaxJsonDigits));
+  }
   bool binary(binary_t&) override { return refuse("holds what is not JSON"); }
   bool string(string_t& value) override {
     if (value.find(kNul) != string_t::npos) return refuse("contains the character U+0000");

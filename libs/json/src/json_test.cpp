@@ -49,6 +49,22 @@ TEST(ParseJson, RefusesWhatProgramsReadDifferently) {
   refuses("{\n \"a\": x}", "/a", "line 2, column 7");
 }
 
+TEST(ParseJson, RefusesWhatTheStandardLeavesOpen) {
+  for (const char* text :
+       {" ", "{", "{}x", "{'a':1}", "// x\n{}", "01", "\"\xed\xa0\x80\"", "\"\x01\""}) {
+    EXPECT_FALSE(parse_json(text)) << text;
+  }
+}
+
+TEST(ParseJson, RefusesNumbersThatWouldComeBackAsOthers) {
+  refuses(R"({"a":[1,0.123456789012345678]})", "/a/1", "17 digits");
+  EXPECT_FALSE(parse_json("123456789012345678901"));
+  EXPECT_FALSE(parse_json("1.00000000000000000001e2"));
+  EXPECT_TRUE(parse_json("0.30000000000000004"));
+  EXPECT_TRUE(parse_json("1.00000000000000000000"));
+  EXPECT_TRUE(parse_json("100000000000000000000000"));
+}
+
 TEST(ParseJson, BoundsTheDepth) {
   const auto nested = [](std::size_t depth) {
     return std::string(depth, '[') + std::string(depth, ']');

@@ -4,40 +4,13 @@
 #include <format>
 #include <ranges>
 
+#include <sluice/http_semantics/status.h>
+
 namespace sluice::service {
 namespace {
 
 /// More header fields than any prober or browser sends.
 constexpr std::size_t kMaxHeaders = 64;
-
-std::string_view reason_of(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 202:
-      return "Accepted";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 503:
-      return "Service Unavailable";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Internal Server Error";
-  }
-}
 
 /// What RFC 9110 lets methods and field names be made of.
 bool is_token(std::string_view text) {
@@ -125,7 +98,8 @@ std::string serialise(const OpsResponse& response, bool is_head) {
   std::string out = std::format(
       "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n"
       "X-Content-Type-Options: nosniff\r\nConnection: close\r\n",
-      response.status, reason_of(response.status), response.content_type, response.body.size());
+      response.status, http::status_title(response.status), response.content_type,
+      response.body.size());
   for (const auto& [name, value] : response.headers) out += std::format("{}: {}\r\n", name, value);
   out += "\r\n";
   if (!is_head) out += response.body;

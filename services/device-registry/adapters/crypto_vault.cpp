@@ -89,14 +89,14 @@ Result<> CryptoVault::check_public_key(std::string_view pem) const {
   return {};
 }
 
-Result<> CryptoVault::verify_jwt(std::string_view jwt, std::string_view public_key_pem,
-                                 std::string_view subject) const {
+Result<WallTime> CryptoVault::verify_jwt(std::string_view jwt, std::string_view public_key_pem,
+                                         std::string_view subject) const {
   SLUICE_TRY_ASSIGN(const crypto::PublicKey key, crypto::PublicKey::from_pem(public_key_pem));
   // A device signs for itself: it is issuer and subject both.
   const crypto::JwtPolicy policy{.issuer = std::string(subject), .audience = jwt_audience_};
   SLUICE_TRY_ASSIGN(const crypto::JwtClaims claims,
                     crypto::verify_jwt(jwt, key, policy, clock_.wall()));
-  if (claims.subject() == subject) return {};
+  if (claims.subject() == subject) return claims.expires();
   return fail(Error(ErrorCode::kUnauthenticated, "the token is about another device")
                   .with_reason("jwt_subject"));
 }

@@ -31,8 +31,8 @@ class CryptoVault final : public Vault {
   Result<std::string> open(std::string_view sealed, std::string_view context) const override;
   std::string digest(std::string_view bytes) const override;
   Result<> check_public_key(std::string_view pem) const override;
-  Result<> verify_jwt(std::string_view jwt, std::string_view public_key_pem,
-                      std::string_view subject) const override;
+  Result<WallTime> verify_jwt(std::string_view jwt, std::string_view public_key_pem,
+                              std::string_view subject) const override;
 
  private:
   CryptoVault(crypto::KeyRing ring, std::string jwt_audience, const Clock& clock, Random& random);

@@ -25,7 +25,9 @@ std::string name_of(std::string_view method) {
 }
 
 Asker asker_of(const rpc::Call& call) {
-  return {.service = call.peer(), .traceparent = call.trace().traceparent()};
+  return {.service = call.peer(),
+          .traceparent = call.trace().traceparent(),
+          .deadline = call.deadline()};
 }
 
 /// Outcomes of one method, by refusal.
@@ -90,8 +92,8 @@ class GrpcDoor::Service final : public DeviceRegistryService::CallbackService {
                                    const LookupRequest* request,
                                    LookupResponse* response) override {
     return rpc::serve(lookup_, context, request, response,
-                      [this](const rpc::Call&, const LookupRequest& r) {
-                        auto answer = door_.lookup(r);
+                      [this](const rpc::Call& call, const LookupRequest& r) {
+                        auto answer = door_.lookup(r, asker_of(call));
                         if (answer) lookup_verdicts_.count(*answer);
                         return answer;
                       });

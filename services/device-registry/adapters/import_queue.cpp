@@ -124,28 +124,52 @@ class ImportQueue::Spool final : public LineSource {
   std::uint64_t number_ = 0;
 };
 
-/// One of the `max_pending` places, for as long as it lives.
+/// One of the `max_pending` places, and of those its tenant may have, for as long as it lives.
 class ImportQueue::Slot {
  public:
-  static std::optional<Slot> claim(ImportQueue& queue) {
-    std::size_t taken = queue.pending_.load();
-    do {
-      if (taken >= queue.options_.max_pending) return std::nullopt;
-    } while (!queue.pending_.compare_exchange_weak(taken, taken + 1));
+  static Result<Slot> claim(ImportQueue& queue, const TenantId& tenant) {
+    const std::size_t limit = queue.options_.max_pending;
+    const std::size_t limit_of_one = (limit + 1) / 2;
+    const std::lock_guard lock(queue.pending_mutex_);
+    std::size_t taken = 0;
+    for (const auto& [_, count] : queue.pending_) taken += count;
+    if (taken >= limit) {
+      return refuse("too_many_imports", std::format("{} imports are waiting, which is all that "
+                                                    "there is room for: try again later",
+                                                    limit));
+    }
+    std::size_t& own = queue.pending_[tenant];
+    if (own >= limit_of_one) {
+      return refuse("too_many_imports_of_tenant",
+                    std::format("{} imports of yours are waiting, which is all that one tenant "
+                                "may have: try again later",
+                                limit_of_one));
+    }
+    ++own;
     queue.pending_gauge_.add(1);
-    return Slot(queue);
+    return Slot(queue, tenant);
   }
-  Slot(Slot&& other) noexcept : queue_(std::exchange(other.queue_, nullptr)) {}
+  Slot(Slot&& other) noexcept
+      : queue_(std::exchange(other.queue_, nullptr)), tenant_(std::move(other.tenant_)) {}
   Slot& operator=(Slot&&) = delete;
   ~Slot() {
     if (queue_ == nullptr) return;
-    queue_->pending_.fetch_sub(1);
+    const std::lock_guard lock(queue_->pending_mutex_);
+    const auto own = queue_->pending_.find(tenant_);
+    if (--own->second == 0) queue_->pending_.erase(own);
     queue_->pending_gauge_.add(-1);
   }
 
  private:
-  explicit Slot(ImportQueue& queue) : queue_(&queue) {}
+  Slot(ImportQueue& queue, TenantId tenant) : queue_(&queue), tenant_(std::move(tenant)) {}
+
+  static std::unexpected<Error> refuse(std::string reason, std::string message) {
+    return fail(
+        Error(ErrorCode::kResourceExhausted, std::move(message)).with_reason(std::move(reason)));
+  }
+
   ImportQueue* queue_;
+  TenantId tenant_;
 };
 
 struct ImportQueue::Job {
@@ -174,12 +198,7 @@ ImportQueue::~ImportQueue() { stop(); }
 
 Result<Operation> ImportQueue::take(const Caller& caller, ImportRequest request,
                                     http::BodyReader& body) {
-  auto slot = Slot::claim(*this);
-  if (!slot) {
-    return fail(
-        Error(ErrorCode::kResourceExhausted, "too many imports are waiting: try again later")
-            .with_reason("too_many_imports"));
-  }
+  SLUICE_TRY_ASSIGN(Slot slot, Slot::claim(*this, caller.tenant));
   auto spool = std::make_unique<Spool>(options_.max_line_bytes, vault_);
   SLUICE_TRY(spool->open(options_.spool_dir));
   SLUICE_TRY(body.read([&](std::string_view piece) { return spool->append(piece); }));
@@ -194,7 +213,7 @@ Result<Operation> ImportQueue::take(const Caller& caller, ImportRequest request,
     alive_.emplace(begun.operation.id, caller);
   }
   // There is room: every job has a slot, and there are no more slots than room.
-  if (!jobs_.try_push(std::make_unique<Job>(*std::move(slot), caller, begun.operation.id,
+  if (!jobs_.try_push(std::make_unique<Job>(std::move(slot), caller, begun.operation.id,
                                             std::move(request), std::move(spool)))) {
     forget(begun.operation.id);
     return fail(ErrorCode::kUnavailable, "going down: send the upload again");

@@ -37,7 +37,9 @@ class ImportQueue {
   struct Options {
     std::string spool_dir;
     std::size_t workers = 2;
-    std::size_t max_pending = 8;  // being uploaded, waiting or at work
+    /// Being uploaded, waiting or at work. One tenant may have half of them, rounded up, so that
+    /// nobody's uploads keep everybody else from importing.
+    std::size_t max_pending = 8;
     std::size_t max_line_bytes = ImportConfig().max_line_bytes;
     /// How often the operations of waiting and working imports are said to be alive.
     std::chrono::milliseconds heartbeat = kOperationSilence / 3;
@@ -51,7 +53,8 @@ class ImportQueue {
   ImportQueue& operator=(const ImportQueue&) = delete;
 
   /// Reads the upload and begins its operation, or finds the one that its key began before.
-  /// kResourceExhausted with reason "too_many_imports" before anything is read; besides, what
+  /// kResourceExhausted before anything is read, with reason "too_many_imports", or with reason
+  /// "too_many_imports_of_tenant" where only this tenant has as many as one may; besides, what
   /// reading the body and Importer::begin() fail with. `request.request_hash` is filled in here.
   Result<Operation> take(const Caller& caller, ImportRequest request, http::BodyReader& body);
 
@@ -74,7 +77,8 @@ class ImportQueue {
   const Logger log_;
   Registry& registry_;
   Gauge pending_gauge_;
-  std::atomic<std::size_t> pending_{0};
+  std::mutex pending_mutex_;                 // guards pending_
+  std::map<TenantId, std::size_t> pending_;  // slots taken, by tenant; none that is 0
   std::atomic<bool> is_stopping_{false};
   BoundedQueue<std::unique_ptr<Job>> jobs_;
   std::mutex alive_mutex_;               // guards alive_

@@ -79,27 +79,63 @@ class OneLine final : public http::BodyReader {
   std::optional<std::uint64_t> size() const override { return 3; }
 };
 
-TEST(ImportQueue, WhatWaitsIsSaidToBeAlive) {
-  sluice::testing::SimClock clock;
-  sluice::testing::SimRandom random{1};
-  const auto log = std::make_shared<sluice::testing::CapturedLog>();
-  Registry metrics;
-  FakeVault vault;
+const std::string kFolder = ::testing::TempDir();
+
+/// An importer that never gets anywhere until it is let go, and what a queue needs around it.
+class ImportQueueTest : public ::testing::Test {
+ protected:
+  ImportQueue make_queue(ImportQueue::Options options) {
+    options.workers = 1;
+    return ImportQueue(std::move(options), importer_, vault_, log_->logger("test", clock_),
+                       metrics);
+  }
+  static Result<Operation> take(ImportQueue& queue, const char* tenant) {
+    OneLine body;
+    return queue.take(admin_of(tenant), {}, body);
+  }
+
   SlowStore store;
-  Importer importer(store, vault, clock, random);
-  ImportQueue queue(
-      {.spool_dir = ::testing::TempDir(), .workers = 1, .heartbeat = std::chrono::milliseconds(1)},
-      importer, vault, log->logger("test", clock), metrics);
+  Registry metrics;
+
+ private:
+  sluice::testing::SimClock clock_;
+  sluice::testing::SimRandom random_{1};
+  std::shared_ptr<sluice::testing::CapturedLog> log_ =
+      std::make_shared<sluice::testing::CapturedLog>();  // and loggers
+  FakeVault vault_;
+  Importer importer_{store, vault_, clock_, random_};
+};
+
+TEST_F(ImportQueueTest, WhatWaitsIsSaidToBeAlive) {
+  ImportQueue queue = make_queue({.spool_dir = kFolder, .heartbeat = std::chrono::milliseconds(1)});
   std::set<std::string> ids;
   for (int i = 0; i < 3; ++i) {
-    OneLine body;
-    const auto taken = queue.take(admin_of("blue"), {}, body);
+    const auto taken = take(queue, "blue");
     ASSERT_TRUE(taken) << taken.error().message();
     ids.insert(taken->id);
   }
   EXPECT_EQ(ids.size(), 3U);
   store.await_alive(ids);  // one of them is at work, two wait
   store.let_go();
+}
+
+TEST_F(ImportQueueTest, OneTenantLeavesHalfOfThePlacesToTheOthers) {
+  ImportQueue queue = make_queue({.spool_dir = kFolder, .max_pending = 3});
+  const auto outcome = [&](const char* tenant) -> std::string {
+    const auto taken = take(queue, tenant);
+    if (taken) return "taken";
+    EXPECT_EQ(taken.error().code(), ErrorCode::kResourceExhausted);
+    return taken.error().reason();
+  };
+  EXPECT_EQ(outcome("blue"), "taken");
+  EXPECT_EQ(outcome("blue"), "taken");
+  EXPECT_EQ(outcome("blue"), "too_many_imports_of_tenant");
+  EXPECT_EQ(outcome("red"), "taken");
+  EXPECT_EQ(outcome("green"), "too_many_imports");
+  store.let_go();
+  queue.stop();  // gives every place back
+  const std::string scraped = metrics.scrape();
+  EXPECT_NE(scraped.find("sluice_registry_imports_pending 0"), std::string::npos) << scraped;
 }
 
 }  // namespace

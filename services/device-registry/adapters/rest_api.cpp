@@ -260,6 +260,21 @@ void add_import(http::Router& router, ImportQueue& imports) {
       options);
 }
 
+/// A large answer, streamed: it has as long as an upload of its size, where one that is sent whole
+/// must be taken within the time of any other request.
+Response in_pieces(std::string content_type, std::string bytes) {
+  constexpr std::size_t kPieceSize = std::size_t{256} << 10;
+  return Response::streamed(std::move(content_type),
+                            [bytes = std::move(bytes)](http::BodyWriter& writer) -> Result<> {
+                              for (std::string_view rest = bytes; !rest.empty();) {
+                                const std::string_view piece = rest.substr(0, kPieceSize);
+                                SLUICE_TRY(writer.write(piece));
+                                rest.remove_prefix(piece.size());
+                              }
+                              return {};
+                            });
+}
+
 void add_operations(http::Router& router, Operations& operations) {
   router.get("/v1/operations/{operation_id}", access_for(kDevice, Action::kCreate),
              [&operations](const Request& request) -> Result<Response> {
@@ -278,11 +293,13 @@ void add_operations(http::Router& router, Operations& operations) {
                 SLUICE_TRY_ASSIGN(
                     std::string lines,
                     operations.take_result(caller_of(request), request.param("operation_id")));
-                return Response::bytes("application/x-ndjson", std::move(lines));
+                return in_pieces("application/x-ndjson", std::move(lines));
               },
               {.action = "operation.take_result",
                .is_body_optional = true,
-               .produces = {"application/x-ndjson"}});
+               .produces = {"application/x-ndjson"},
+               // Kept, the tokens would outlive kResultGrace; and a repetition is harmless.
+               .takes_idempotency_key = false});
 }
 
 }  // namespace

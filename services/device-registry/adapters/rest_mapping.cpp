@@ -1,14 +1,12 @@
 #include "adapters/rest_mapping.h"
 
 #include "adapters/postgres_answer_store.h"
-#include "core/etag.h"
 #include "core/json.h"
 #include "core/query.h"
 
 #include <format>
 
 #include <sluice/base/check.h>
-#include <sluice/http/etag.h>
 #include <sluice/http/query_reader.h>
 
 namespace sluice::registry {
@@ -142,15 +140,14 @@ Result<std::string> status_reason_of(const Json& body) {
   return text_at(body, "reason");
 }
 
-Result<Preconditions> preconditions_of(const http::Request& request) {
-  SLUICE_TRY(http::Preconditions::parse(request));
-  return Preconditions{.if_match = request.headers.joined("If-Match").value_or(""),
-                       .if_none_match = request.headers.joined("If-None-Match").value_or("")};
+Result<http::Preconditions> preconditions_of(const http::Request& request) {
+  return http::Preconditions::parse(request.headers.joined("If-Match"),
+                                    request.headers.joined("If-None-Match"));
 }
 
 Result<WriteOptions> write_options_of(const http::Request& request) {
   SLUICE_TRY(check_no_parameters(request));
-  SLUICE_TRY_ASSIGN(Preconditions preconditions, preconditions_of(request));
+  SLUICE_TRY_ASSIGN(http::Preconditions preconditions, preconditions_of(request));
   return WriteOptions{.preconditions = std::move(preconditions), .is_dry_run = request.is_dry_run};
 }
 
@@ -176,13 +173,13 @@ Json to_json(const Resource& resource) {
 }
 
 http::Response to_response(const Resource& resource) {
-  return http::Response::json(to_json(resource)).with_etag(etag_of(resource.revision));
+  return http::Response::json(to_json(resource)).with_etag(http::etag_of(resource.revision));
 }
 
 Result<http::Response> to_response(const http::Request& request, const Resource& resource) {
-  SLUICE_TRY_ASSIGN(const Preconditions preconditions, preconditions_of(request));
-  if (is_unchanged(preconditions, resource.revision)) {
-    return http::Response::not_modified(etag_of(resource.revision));
+  SLUICE_TRY_ASSIGN(const http::Preconditions preconditions, preconditions_of(request));
+  if (preconditions.is_not_modified(resource.revision)) {
+    return http::Response::not_modified(http::etag_of(resource.revision));
   }
   return to_response(resource);
 }
@@ -199,7 +196,7 @@ http::Response created(const Written& written) {
   Json json = to_json(written.resource);
   json.update(written.shown_once);
   return http::Response::created(json, location_of(written.resource))
-      .with_etag(etag_of(written.resource.revision));
+      .with_etag(http::etag_of(written.resource.revision));
 }
 
 http::Response changed(const Written& written) { return to_response(written.resource); }

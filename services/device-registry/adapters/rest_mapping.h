@@ -31,7 +31,7 @@ Result<> check_no_members(const http::Request& request);
 Result<std::string> status_reason_of(const Json& body);
 
 /// If-Match and If-None-Match, whose syntax was checked.
-Result<Preconditions> preconditions_of(const http::Request& request);
+Result<http::Preconditions> preconditions_of(const http::Request& request);
 
 using RenderWritten = http::Response (*)(const Written&);
 /// Everything a write needs besides its body. The answer is kept with the write itself where the

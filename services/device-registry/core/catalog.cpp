@@ -129,7 +129,7 @@ Result<Written> Catalog::create(const Caller& caller, ResourceKind kind, const J
                                 const WriteOptions& options) {
   SLUICE_CHECK(kind != kCredential);
   SLUICE_TRY(check_access(caller, kind, Action::kCreate));
-  SLUICE_TRY(check_preconditions(options.preconditions, std::nullopt));
+  SLUICE_TRY(options.preconditions.check_write(std::nullopt));
   return write(caller, kind, options, [&](Transaction& transaction) {
     if (kind == kDevice) return insert_device(transaction, caller, body);
     if (kind == kApiKey) return insert_api_key(transaction, caller, body);
@@ -218,7 +218,7 @@ Result<Written> Catalog::update(const Caller& caller, ResourceKind kind, std::st
   SLUICE_TRY_ASSIGN(const std::string key, id_of(kind, id));
   return write(caller, kind, options, [&](Transaction& transaction) -> Result<Written> {
     SLUICE_TRY_ASSIGN(Resource resource, transaction.find(kind, key, Transaction::Lock::kUpdate));
-    SLUICE_TRY(check_preconditions(options.preconditions, resource.revision));
+    SLUICE_TRY(options.preconditions.check_write(resource.revision));
     const Json before = writable_part(kind, resource.fields);
     SLUICE_TRY_ASSIGN(const Json after, apply_patch(kind, before, patch));
     if (after == before) return Written{.resource = std::move(resource), .is_changed = false};
@@ -268,7 +268,7 @@ Result<> Catalog::remove(const Caller& caller, ResourceKind kind, std::string_vi
       write(caller, kind, options, [&](Transaction& transaction) -> Result<Written> {
         SLUICE_TRY_ASSIGN(Resource resource,
                           transaction.find(kind, key, Transaction::Lock::kUpdate));
-        SLUICE_TRY(check_preconditions(options.preconditions, resource.revision));
+        SLUICE_TRY(options.preconditions.check_write(resource.revision));
         SLUICE_TRY(transaction.remove(kind, key));
         std::vector<OutboxRecord> records;
         if (auto record = tombstone(resource, {clock_.wall(), caller.traceparent})) {

@@ -2,7 +2,6 @@
 
 #include "core/caller.h"
 #include "core/device_status.h"
-#include "core/etag.h"
 #include "core/json.h"
 #include "core/resource.h"
 #include "ports.h"
@@ -18,6 +17,7 @@
 #include <sluice/base/random.h>
 #include <sluice/base/result.h>
 #include <sluice/base/uuid.h>
+#include <sluice/http_semantics/preconditions.h>
 
 namespace sluice::registry {
 
@@ -38,7 +38,7 @@ struct KeepAnswer {
 };
 
 struct WriteOptions {
-  Preconditions preconditions{};
+  http::Preconditions preconditions{};
   bool is_dry_run = false;  // everything is checked, nothing is kept, no secret is shown
   std::optional<KeepAnswer> keep_answer{};
 };

@@ -29,7 +29,7 @@ Result<Written> Catalog::set_device_status(const Caller& caller, std::string_vie
   SLUICE_TRY_ASSIGN(const std::string id, id_of(kDevice, device_id));
   return write(caller, kDevice, options, [&](Transaction& transaction) -> Result<Written> {
     SLUICE_TRY_ASSIGN(Resource device, transaction.find(kDevice, id, Transaction::Lock::kUpdate));
-    SLUICE_TRY(check_preconditions(options.preconditions, device.revision));
+    SLUICE_TRY(options.preconditions.check_write(device.revision));
     const std::string present = text_at(device.fields, "status");
     SLUICE_TRY(
         check_transition(parse_device_status(present).value_or(DeviceStatus::kRevoked), status));
@@ -103,7 +103,7 @@ Result<Written> Catalog::revoke_credential(const Caller& caller, std::string_vie
                       transaction.find(kDevice, id, Transaction::Lock::kUpdate));
     SLUICE_TRY_ASSIGN(Resource credential,
                       find_credential(transaction, id, credential_id, Transaction::Lock::kUpdate));
-    SLUICE_TRY(check_preconditions(options.preconditions, credential.revision));
+    SLUICE_TRY(options.preconditions.check_write(credential.revision));
     if (credential.fields.contains("revoked_at")) {
       return Written{.resource = std::move(credential), .is_changed = false};
     }
@@ -122,7 +122,7 @@ Result<Written> Catalog::revoke_api_key(const Caller& caller, std::string_view k
   SLUICE_TRY_ASSIGN(const std::string id, id_of(kApiKey, key_id));
   return write(caller, kApiKey, options, [&](Transaction& transaction) -> Result<Written> {
     SLUICE_TRY_ASSIGN(Resource key, transaction.find(kApiKey, id, Transaction::Lock::kUpdate));
-    SLUICE_TRY(check_preconditions(options.preconditions, key.revision));
+    SLUICE_TRY(options.preconditions.check_write(key.revision));
     if (key.fields.contains("revoked_at")) {
       return Written{.resource = std::move(key), .is_changed = false};
     }

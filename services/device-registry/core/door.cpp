@@ -76,6 +76,15 @@ std::int64_t epoch_ms(const std::string& rfc3339) {
   return time ? time->time_since_epoch().count() : 0;
 }
 
+/// The end of what lets a device in, in the form of credential_expires_at_ms: that of its
+/// credential, or of what it presented where that comes first.
+std::int64_t expiry_of(const CredentialRecord& record, const Proof& proof) {
+  const std::int64_t credential_end = epoch_ms(text_at(record.credential.fields, "expires_at"));
+  if (!proof.expires_at) return credential_end;
+  const std::int64_t proof_end = proof.expires_at->time_since_epoch().count();
+  return credential_end == 0 ? proof_end : std::min(credential_end, proof_end);
+}
+
 proto::DeviceIdentity identity_of(const DeviceRecord& record, std::chrono::seconds cache_ttl) {
   const Resource& device = record.device;
   const Json none = Json::object();
@@ -136,28 +145,35 @@ common::v1::AuditRecord refusal_record(const Attempt& attempt, const Asker& aske
   return record;
 }
 
-/// Of all proven candidates the one to judge. Null: none, or, with `is_ambiguous`, several that
+/// A candidate and how far what was presented proves it.
+struct Choice {
+  const CredentialRecord* record = nullptr;
+  Proof proof{};
+};
+
+/// Of all proven candidates the one to judge. None: none, or, with `is_ambiguous`, several that
 /// only a tenant would tell apart. Those that would not be let in are never in the way of one that
 /// would: a device registered anew with the certificate of a revoked one is that one's successor.
 /// What is found by the first lookup key goes before what is found by the second.
-const CredentialRecord* choose(const std::vector<CredentialRecord>& records,
-                               const Presented& presented, std::string_view claimed_device,
-                               bool& is_ambiguous) {
-  const CredentialRecord* refused = nullptr;
+Choice choose(const std::vector<CredentialRecord>& records, const Presented& presented,
+              std::string_view claimed_device, bool& is_ambiguous) {
+  Choice refused;
   for (const std::string& lookup_key : presented.search.lookup_keys) {
-    const CredentialRecord* chosen = nullptr;
+    Choice chosen;
     std::set<std::pair<TenantId, std::string>> devices;
     for (const CredentialRecord& record : records) {
-      if (record.secrets.lookup_key != lookup_key || !presented.is_proof(record)) continue;
+      if (record.secrets.lookup_key != lookup_key) continue;
+      const std::optional<Proof> proof = presented.prove(record);
+      if (!proof) continue;
       if (refusal_of(record, claimed_device)) {
-        if (refused == nullptr) refused = &record;
+        if (refused.record == nullptr) refused = {&record, *proof};
         continue;
       }
       devices.emplace(record.device.device.tenant, record.device.device.id);
-      chosen = &record;
+      chosen = {&record, *proof};
     }
     is_ambiguous = devices.size() > 1;
-    if (chosen != nullptr) return is_ambiguous ? nullptr : chosen;
+    if (chosen.record != nullptr) return is_ambiguous ? Choice() : chosen;
   }
   return refused;
 }
@@ -173,21 +189,28 @@ Door::Door(Store& store, const Vault& vault, AuditTrail& audit, const Clock& clo
       random_(random),
       config_(config) {}
 
+Result<Store::RunOptions> Door::read_options(const Asker& asker) const {
+  const auto left = std::chrono::floor<std::chrono::milliseconds>(asker.deadline - clock_.mono());
+  // Zero would stand for the store's own limit.
+  if (left.count() <= 0) return fail(ErrorCode::kDeadlineExceeded, "nobody waits any more");
+  return Store::RunOptions{.mode = Mode::kRead, .timeout = std::min(config_.timeout, left)};
+}
+
 Result<proto::AuthenticateResponse> Door::authenticate(const proto::AuthenticateRequest& request,
                                                        const Asker& asker) {
   SLUICE_TRY_ASSIGN(const Presented presented, present(request, vault_));
   std::vector<CredentialRecord> records{};
   if (!presented.search.lookup_keys.empty()) {
     // The tenant is what is being found out.
-    SLUICE_TRY_ASSIGN(records,
-                      in_transaction(store_, Scope::all_tenants(), {.mode = Mode::kRead},
-                                     [&](Transaction& transaction) {
-                                       return transaction.find_credentials(presented.search);
-                                     }));
+    SLUICE_TRY_ASSIGN(const Store::RunOptions options, read_options(asker));
+    SLUICE_TRY_ASSIGN(
+        records,
+        in_transaction(store_, Scope::all_tenants(), options, [&](Transaction& transaction) {
+          return transaction.find_credentials(presented.search);
+        }));
   }
   bool is_ambiguous = false;
-  const CredentialRecord* record =
-      choose(records, presented, request.claimed_device(), is_ambiguous);
+  const auto [record, proof] = choose(records, presented, request.claimed_device(), is_ambiguous);
   std::optional<RefusalReason> refusal{};
   if (is_ambiguous) {
     refusal = proto::REFUSAL_REASON_AMBIGUOUS_TENANT;
@@ -213,7 +236,7 @@ Result<proto::AuthenticateResponse> Door::authenticate(const proto::Authenticate
   proto::DeviceIdentity& identity = *response.mutable_identity();
   identity = identity_of(record->device, config_.cache_ttl);
   identity.set_credential_id(record->credential.id);
-  identity.set_credential_expires_at_ms(epoch_ms(text_at(record->credential.fields, "expires_at")));
+  identity.set_credential_expires_at_ms(expiry_of(*record, proof));
   if (presented.wants_psk) {
     const Resource& device = record->device.device;
     SLUICE_TRY_ASSIGN(std::string psk, vault_.open(record->secrets.sealed_secret,
@@ -224,17 +247,18 @@ Result<proto::AuthenticateResponse> Door::authenticate(const proto::Authenticate
   return response;
 }
 
-Result<proto::LookupResponse> Door::lookup(const proto::LookupRequest& request) {
+Result<proto::LookupResponse> Door::lookup(const proto::LookupRequest& request,
+                                           const Asker& asker) {
   SLUICE_TRY(check_id(request.tenant(), "tenant"));
   const auto uuid = Uuid::parse(request.device());
   if (!uuid) {
     return fail(Error(ErrorCode::kInvalidArgument, "device: must be a UUID")
                     .with_fault("device", "must be a UUID"));
   }
+  SLUICE_TRY_ASSIGN(const Store::RunOptions options, read_options(asker));
   proto::LookupResponse response;
   const auto found = store_.run(
-      Scope::of(TenantId(request.tenant())), {.mode = Mode::kRead},
-      [&](Transaction& transaction) -> Result<> {
+      Scope::of(TenantId(request.tenant())), options, [&](Transaction& transaction) -> Result<> {
         response.Clear();
         SLUICE_TRY_ASSIGN(const DeviceRecord record, transaction.device_record(uuid->to_string()));
         if (const auto reason = refusal_of(record)) {
@@ -271,11 +295,12 @@ Result<proto::VerifyOperatorKeyResponse> Door::verify_operator_key(
   };
   const auto token = vault_.parse(TokenKind::kOperator, request.key());
   if (!token) return refuse("unknown_key", nullptr);
-  SLUICE_TRY_ASSIGN(const std::optional<ApiKeyRecord> record,
-                    in_transaction(store_, Scope::all_tenants(), {.mode = Mode::kRead},
-                                   [&](Transaction& transaction) {
-                                     return transaction.find_api_key(token->id);
-                                   }));
+  SLUICE_TRY_ASSIGN(const Store::RunOptions options, read_options(asker));
+  SLUICE_TRY_ASSIGN(
+      const std::optional<ApiKeyRecord> record,
+      in_transaction(store_, Scope::all_tenants(), options, [&](Transaction& transaction) {
+        return transaction.find_api_key(token->id);
+      }));
   if (!record || !vault_.matches(record->salt, record->secret_hash, token->secret)) {
     return refuse("unknown_key", nullptr);
   }

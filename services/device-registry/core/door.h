@@ -16,9 +16,13 @@ namespace sluice::registry {
 struct Asker {
   std::string service{};      // empty on a plaintext loopback connection
   std::string traceparent{};  // W3C
+  /// When it stops waiting. Nothing of the store is used for it any longer than that.
+  MonoTime deadline = MonoTime::max();
 };
 
 struct DoorConfig {
+  /// Longest time in the store for one question; less where the asker's deadline is nearer.
+  std::chrono::milliseconds timeout{2'000};
   /// How long a front may use an answer without asking again.
   std::chrono::seconds cache_ttl{3600};
   /// The same for an operator's key. Short: nothing tells the other services of a key's revocation.
@@ -29,7 +33,8 @@ struct DoorConfig {
 ///
 /// A refusal is an answer and goes to the audit trail; an error means that it could not be found
 /// out (kUnavailable and the like). Nothing here tells a caller why beyond RefusalReason, and no
-/// answer depends on a secret's correct prefix. One indexed query a call. Thread-safe.
+/// answer depends on a secret's correct prefix. One indexed query a call. kDeadlineExceeded where
+/// the asker waits no longer. Thread-safe.
 class Door {
  public:
   Door(Store& store, const Vault& vault, AuditTrail& audit, const Clock& clock, Random& random,
@@ -40,12 +45,16 @@ class Door {
       const device::v1::AuthenticateRequest& request, const Asker& asker);
   /// kInvalidArgument for ids that cannot be ids. An unknown device is a Refusal (unknown
   /// credential).
-  Result<device::v1::LookupResponse> lookup(const device::v1::LookupRequest& request);
+  Result<device::v1::LookupResponse> lookup(const device::v1::LookupRequest& request,
+                                            const Asker& asker);
 
   Result<device::v1::VerifyOperatorKeyResponse> verify_operator_key(
       const device::v1::VerifyOperatorKeyRequest& request, const Asker& asker);
 
  private:
+  /// For reading within the time that is left; an error where there is none.
+  Result<Store::RunOptions> read_options(const Asker& asker) const;
+
   Store& store_;
   const Vault& vault_;
   AuditTrail& audit_;

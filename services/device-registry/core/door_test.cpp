@@ -113,7 +113,7 @@ TEST_F(DoorTest, RefusesEveryDeviceOfASuspendedTenant) {
   proto::LookupRequest lookup;
   lookup.set_tenant("blue");
   lookup.set_device(device.resource.id);
-  EXPECT_EQ(door.lookup(lookup)->refusal().reason(), proto::REFUSAL_REASON_TENANT_SUSPENDED);
+  EXPECT_EQ(door.lookup(lookup, {})->refusal().reason(), proto::REFUSAL_REASON_TENANT_SUSPENDED);
 }
 
 TEST_F(DoorTest, LetsACertificateInByFingerprintOrName) {
@@ -189,6 +189,64 @@ TEST_F(DoorTest, BelievesAJwtOnlyWithItsSignature) {
   EXPECT_EQ(ask(request).refusal().reason(), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
   request.set_jwt("not.a.jwt");
   EXPECT_EQ(ask(request).refusal().reason(), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+}
+
+TEST_F(DoorTest, ASessionEndsWithTheJwtOrItsKeyWhicheverIsFirst) {
+  const Written device = new_device();
+  const auto at = [&](std::chrono::hours from_now) { return clock.wall() + from_now; };
+  const auto ms = [](WallTime time) { return time.time_since_epoch().count(); };
+  add(device.resource.id, {{"kind", "jwt"},
+                           {"public_key", "-----BEGIN PUBLIC KEY-----" + std::string(64, 'k')},
+                           {"expires_at", format_rfc3339(at(std::chrono::hours(2)))}});
+  proto::AuthenticateRequest request;
+  request.set_jwt("e30." + to_base64url(Json{{"sub", device.resource.id}}.dump()) + ".signed");
+  vault.jwt_expires_at = at(std::chrono::hours(1));
+  EXPECT_EQ(ask(request).identity().credential_expires_at_ms(), ms(at(std::chrono::hours(1))));
+  vault.jwt_expires_at = at(std::chrono::hours(3));
+  EXPECT_EQ(ask(request).identity().credential_expires_at_ms(), ms(at(std::chrono::hours(2))));
+}
+
+TEST_F(DoorTest, AJwtOfAKeyWithoutAnEndEndsTheSession) {
+  const Written device = new_device();
+  add(device.resource.id,
+      {{"kind", "jwt"}, {"public_key", "-----BEGIN PUBLIC KEY-----" + std::string(64, 'k')}});
+  proto::AuthenticateRequest request;
+  request.set_jwt("e30." + to_base64url(Json{{"sub", device.resource.id}}.dump()) + ".signed");
+  vault.jwt_expires_at = clock.wall() + std::chrono::hours(1);
+  EXPECT_EQ(ask(request).identity().credential_expires_at_ms(),
+            vault.jwt_expires_at.time_since_epoch().count());
+  EXPECT_EQ(ask(with_token(device)).identity().credential_expires_at_ms(), 0);
+}
+
+TEST_F(DoorTest, UsesTheStoreForNoLongerThanItsAskerWaits) {
+  using namespace std::chrono_literals;
+  const Written device = new_device();
+  proto::LookupRequest lookup;
+  lookup.set_tenant("blue");
+  lookup.set_device(device.resource.id);
+  proto::VerifyOperatorKeyRequest verify;
+  verify.set_key(vault.mint(TokenKind::kOperator).text);
+  const auto ask_all = [&](MonoTime deadline) {
+    const Asker asker{.service = "mqtt-front", .deadline = deadline};
+    std::vector<std::optional<ErrorCode>> errors;
+    const auto note = [&](const auto& answer) {
+      errors.push_back(answer ? std::nullopt : std::optional(answer.error().code()));
+    };
+    store.timeouts.clear();
+    note(door.authenticate(with_token(device), asker));
+    note(door.lookup(lookup, asker));
+    note(door.verify_operator_key(verify, asker));
+    return errors;
+  };
+  const std::vector<std::optional<ErrorCode>> answered(3);
+  EXPECT_EQ(ask_all(clock.mono() + 150ms), answered);
+  EXPECT_EQ(store.timeouts, std::vector(3, 150ms));
+  EXPECT_EQ(ask_all(clock.mono() + 1h), answered);
+  EXPECT_EQ(store.timeouts, std::vector(3, DoorConfig().timeout));
+  // None is left: zero would be the store's own limit.
+  EXPECT_EQ(ask_all(clock.mono() + 1us),
+            std::vector(3, std::optional(ErrorCode::kDeadlineExceeded)));
+  EXPECT_TRUE(store.timeouts.empty());
 }
 
 TEST_F(DoorTest, NeedsACredential) {

@@ -107,7 +107,7 @@ class ImportRun {
     }
     auto document = parse_json(text);
     if (!document) {
-      add_fault(number, {"", document.error().message()});
+      add_fault(number, document.error().faults().front());
       return {};
     }
     Line line{.number = number};

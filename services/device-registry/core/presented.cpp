@@ -21,6 +21,8 @@ std::unexpected<Error> bad_request(std::string field, std::string message) {
                   .with_fault(std::move(field), std::move(message)));
 }
 
+std::optional<Proof> proof_if(bool holds) { return holds ? std::optional(Proof()) : std::nullopt; }
+
 /// The device a JSON Web Token says it is about. Not believed: it only finds the key that decides.
 std::string unproven_subject(std::string_view jwt) {
   const std::size_t first = jwt.find('.');
@@ -39,8 +41,8 @@ Presented present_token(const std::string& text, const Vault& vault) {
   auto token = vault.parse(TokenKind::kDevice, text);
   if (!token) return presented;
   presented.search.lookup_keys.push_back(token_lookup_key(token->id));
-  presented.is_proof = [&vault, token = *std::move(token)](const CredentialRecord& record) {
-    return vault.matches(record.secrets.salt, record.secrets.secret_hash, token.secret);
+  presented.prove = [&vault, token = *std::move(token)](const CredentialRecord& record) {
+    return proof_if(vault.matches(record.secrets.salt, record.secrets.secret_hash, token.secret));
   };
   return presented;
 }
@@ -62,15 +64,16 @@ Result<Presented> present_certificate(const proto::CertificateCredential& certif
   presented.search.serial = certificate.serial();
   presented.search.issuer = certificate.issuer();
   // The front has verified the chain; what is left is whether it is the one that was registered.
-  presented.is_proof = [&certificate](const CredentialRecord& record) {
+  presented.prove = [&certificate](const CredentialRecord& record) {
     const Json& fields = record.credential.fields;
     const auto agrees = [&](std::string_view name, std::string_view value) {
       const std::string wanted = text_at(fields, name);
       return wanted.empty() || wanted == value;
     };
-    return (certificate.tenant_hint().empty() ||
-            certificate.tenant_hint() == record.credential.tenant.value()) &&
-           agrees("serial", certificate.serial()) && agrees("issuer", certificate.issuer());
+    return proof_if((certificate.tenant_hint().empty() ||
+                     certificate.tenant_hint() == record.credential.tenant.value()) &&
+                    agrees("serial", certificate.serial()) &&
+                    agrees("issuer", certificate.issuer()));
   };
   return presented;
 }
@@ -80,8 +83,9 @@ Presented present_jwt(const std::string& jwt, const Vault& vault) {
   const std::string subject = unproven_subject(jwt);
   if (subject.empty()) return presented;
   presented.search.lookup_keys.push_back(jwt_lookup_key(subject));
-  presented.is_proof = [&vault, &jwt, subject](const CredentialRecord& record) {
-    return vault.verify_jwt(jwt, record.secrets.public_key, subject).has_value();
+  presented.prove = [&vault, &jwt, subject](const CredentialRecord& record) {
+    const auto expires_at = vault.verify_jwt(jwt, record.secrets.public_key, subject);
+    return expires_at ? std::optional(Proof{.expires_at = *expires_at}) : std::nullopt;
   };
   return presented;
 }
@@ -102,7 +106,7 @@ Result<Presented> present_any(const proto::AuthenticateRequest& request, const V
         presented.search.lookup_keys.push_back(psk_lookup_key(request.psk_identity()));
       }
       // The key itself is proven by the handshake that the front makes with it.
-      presented.is_proof = [](const CredentialRecord&) { return true; };
+      presented.prove = [](const CredentialRecord&) { return proof_if(true); };
       return presented;
     }
     case proto::AuthenticateRequest::kJwt:

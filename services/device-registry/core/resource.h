@@ -31,7 +31,7 @@ struct Resource {
   ResourceKind kind{};
   TenantId tenant{};
   std::string id{};
-  std::int64_t revision = 0;  // rises with every change; see etag.h
+  std::int64_t revision = 0;  // rises with every change; see http_semantics/preconditions.h
   nlohmann::json fields = nlohmann::json::object();
 };
 

@@ -91,14 +91,14 @@ Result<Json> apply_patch(ResourceKind kind, const Json& before, const Json& patc
   std::vector<FieldFault> faults;
   for (const auto& [name, value] : patch.items()) {
     if (name == info.id_field) {
-      faults.push_back({pointer_to("", name), "cannot be changed"});
+      faults.push_back({json_pointer("", name), "cannot be changed"});
     } else if (!has_shape_field(info.shape, name)) {
       faults.push_back(
-          {pointer_to("", name), "there is no such field, or it cannot be written here"});
+          {json_pointer("", name), "there is no such field, or it cannot be written here"});
     }
   }
   Json after = before;
-  apply_merge_patch(after, patch);
+  after.merge_patch(patch);
   for (FieldFault& fault : check_shape(after, info.shape)) {
     if (!std::ranges::contains(faults, fault.field, &FieldFault::field))
       faults.push_back(std::move(fault));

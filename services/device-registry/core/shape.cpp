@@ -83,16 +83,16 @@ class Checker {
     for (const auto& [name, value] : document.items()) {
       const auto field = std::ranges::find(shape, name, &Field::name);
       if (field == shape.end()) {
-        add(pointer_to(base, name), "there is no such field, or it cannot be written here");
+        add(json_pointer(base, name), "there is no such field, or it cannot be written here");
       } else if (!value.is_null()) {
-        check_value(value, *field, pointer_to(base, name));
+        check_value(value, *field, json_pointer(base, name));
       }
     }
     for (const Field& field : shape) {
       if (!field.is_required) continue;
       const auto found = document.find(field.name);
       if (found == document.end() || found->is_null())
-        add(pointer_to(base, field.name), "is required");
+        add(json_pointer(base, field.name), "is required");
     }
   }
 
@@ -202,9 +202,9 @@ class Checker {
     }
     for (std::size_t i = 0; i < value.size(); ++i) {
       if (field.type == Field::Type::kList) {
-        check_object(value[i], field.fields, pointer_to(at, i));
+        check_object(value[i], field.fields, json_pointer(at, i));
       } else {
-        check_attributes(value[i], pointer_to(at, i));
+        check_attributes(value[i], json_pointer(at, i));
       }
     }
   }

@@ -125,7 +125,7 @@ std::vector<FieldFault> check_rules(std::span<const TopicRule> rules, std::strin
   std::vector<FieldFault> faults;
   for (std::size_t i = 0; i < rules.size(); ++i) {
     if (std::string fault = fault_of_template(rules[i].topic()); !fault.empty()) {
-      faults.push_back({pointer_to(pointer_to(base, i), "topic"), std::move(fault)});
+      faults.push_back({json_pointer(json_pointer(base, i), "topic"), std::move(fault)});
     }
   }
   return faults;

@@ -75,6 +75,8 @@ class FakeStore final : public Store {
   }
   /// How often progress was told.
   int progress_reports = 0;
+  /// What transactions were given as their time.
+  std::vector<std::chrono::milliseconds> timeouts{};
   /// How many devices were inserted at a time.
   std::vector<std::size_t> batches{};
 
@@ -458,6 +460,7 @@ class FakeTransaction final : public Transaction {
 
 inline Result<> FakeStore::run(const Scope& scope, const RunOptions& options,
                                const std::function<Result<>(Transaction&)>& body) {
+  timeouts.push_back(options.timeout);
   const FakeRows before = rows_;
   FakeRows copy = rows_;
   FakeTransaction transaction(*this, copy, scope.tenant());

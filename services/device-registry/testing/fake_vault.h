@@ -52,10 +52,13 @@ class FakeVault final : public Vault {
     return fail(ErrorCode::kInvalidArgument, "is not a public key");
   }
   /// The signature is the third part, and right where it is the word "signed".
-  Result<> verify_jwt(std::string_view jwt, std::string_view, std::string_view) const override {
-    if (jwt.ends_with(".signed")) return {};
+  Result<WallTime> verify_jwt(std::string_view jwt, std::string_view,
+                              std::string_view) const override {
+    if (jwt.ends_with(".signed")) return jwt_expires_at;
     return fail(ErrorCode::kUnauthenticated, "bad signature");
   }
+
+  WallTime jwt_expires_at = WallTime::max();  // what every token says of itself
 
  private:
   static std::string prefix(TokenKind kind) {

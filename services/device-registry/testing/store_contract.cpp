@@ -84,7 +84,8 @@ TEST_P(StoreContract, GivesEveryChangeAHigherRevision) {
 TEST_P(StoreContract, RefusesAnUpdateOfAnotherRevision) {
   const Resource fleet = create(blue, ResourceKind::kFleet, {{"fleet_id", "trucks"}});
   WriteOptions options;
-  options.preconditions.if_match = etag_of(fleet.revision);
+  options.preconditions =
+      http::Preconditions::parse(http::etag_of(fleet.revision), std::nullopt).value();
   EXPECT_TRUE(catalog.update(blue, ResourceKind::kFleet, "trucks", {{"name", "One"}}, options));
   const auto late =
       catalog.update(blue, ResourceKind::kFleet, "trucks", {{"name", "Two"}}, options);
@@ -208,7 +209,8 @@ TEST_P(StoreContract, ShowsAnotherTenantsThingsAsIfTheyDidNotExist) {
   device::v1::LookupRequest lookup;
   lookup.set_tenant("red");
   lookup.set_device(device.id);
-  EXPECT_EQ(door.lookup(lookup)->refusal().reason(), device::v1::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  EXPECT_EQ(door.lookup(lookup, {})->refusal().reason(),
+            device::v1::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
 }
 
 TEST_P(StoreContract, DoesNothingInADryRun) {

@@ -1,5 +1,6 @@
 // What other services ask over gRPC: who a device is, with every kind of credential.
 #include "registry_process.h"
+#include "testing/registry_database.h"
 
 #include <chrono>
 #include <format>
@@ -10,6 +11,7 @@
 #include <sluice/grpc/raw.h>
 #include <sluice/log/logger.h>
 #include <sluice/metrics/metrics.h>
+#include <sluice/postgres/transaction.h>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -24,11 +26,12 @@ std::string id_of(const Json& device) { return device["device_id"]; }
 /// A service of the platform with a certificate of its own.
 class Caller {
  public:
-  Caller(const RegistryProcess& registry, const std::string& service)
+  Caller(const RegistryProcess& registry, const std::string& service,
+         std::chrono::milliseconds timeout = std::chrono::seconds(10))
       : log_(service, LogLevel::kError, clock_, make_fd_log_sink(STDERR_FILENO)),
         channel_(rpc::Channel::open({.service = "device-registry",
                                      .address = registry.address("grpc"),
-                                     .timeout = std::chrono::seconds(10),
+                                     .timeout = timeout,
                                      .max_attempts = 1},
                                     registry.identity_of(service), clock_, random_, log_, metrics_)
                      .value()),
@@ -218,10 +221,44 @@ TEST_F(Door, ADeviceMaySignItsOwnTokens) {
                                   .dump();
   AuthenticateRequest request;
   request.set_jwt(signer.sign_with_kid("k", payload));
-  EXPECT_TRUE(front.authenticate(request).value().has_identity());
+  const auto signed_in = front.authenticate(request).value();
+  EXPECT_TRUE(signed_in.has_identity());
+  EXPECT_EQ(signed_in.identity().credential_expires_at_ms(), (now + 60) * 1000);
   request.set_jwt(stranger.sign_with_kid("k", payload));
   EXPECT_EQ(front.authenticate(request).value().refusal().reason(),
             REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+}
+
+TEST(DoorDeadline, ACallThatNobodyWaitsForGivesItsConnectionBack) {
+  // Left to these limits, the one connection would be gone for a minute.
+  RegistryProcess registry({{"SLUICE_DOOR_POOL_SIZE", "1"},
+                            {"SLUICE_DOOR_TIMEOUT", "1m"},
+                            {"SLUICE_POSTGRES_STATEMENT_TIMEOUT", "1m"},
+                            {"SLUICE_POSTGRES_LOCK_TIMEOUT", "1m"}});
+  registry.start();
+  const auto tenant = registry.make_tenant();
+  const Json device =
+      registry.post("/v1/devices", tenant.operator_, {{"device_class", "sensor"}}).json();
+  Caller hasty(registry, "mqtt-front", std::chrono::milliseconds(300));
+  Caller service(registry, "tsdb-writer");
+  AuthenticateRequest request;
+  request.set_token(device["auth_token"]);
+  RegistryPool locker(registry.database().config());
+  const auto locked = postgres::run_transaction(
+      *locker.pool, {.all_tenants = true, .timeout = std::chrono::seconds(30)},
+      [&](postgres::Transaction& sql) -> Result<> {
+        SLUICE_TRY(
+            sql.execute_script("LOCK TABLE device_registry.credentials IN ACCESS EXCLUSIVE MODE"));
+        EXPECT_EQ(hasty.authenticate(request).error().code(), ErrorCode::kDeadlineExceeded);
+        // Keys are in a table that is not locked, and asked for over the same connection.
+        const auto verified = service.verify(tenant.operator_);
+        EXPECT_TRUE(verified.has_value()) << verified.error().message();
+        return {};
+      });
+  EXPECT_TRUE(locked) << locked.error().message();
+  Caller front(registry, "mqtt-front");
+  EXPECT_TRUE(front.token(device["auth_token"]).has_identity());
+  registry.stop();
 }
 
 TEST_F(Door, DevicesOfASuspendedTenantStayOutside) {

@@ -121,6 +121,17 @@ TEST_F(Import, TokensAreHandedOver) {
   EXPECT_EQ(again.body, taken.body);
 }
 
+TEST_F(Import, TokensAreNotKeptUnderAnIdempotencyKey) {
+  const Json operation = registry.import(tenant.operator_, lines_of(1), "?issue_tokens=true");
+  const std::string path =
+      "/v1/operations/" + operation["operation_id"].get<std::string>() + ":take-result";
+  const Answer refused =
+      registry.call({"POST", path, tenant.operator_, "", {{"Idempotency-Key", "k"}}});
+  EXPECT_EQ(refused.status, 400) << refused.body;
+  EXPECT_EQ(refused.faulty_fields(), std::vector<std::string>{"Idempotency-Key"});
+  EXPECT_EQ(registry.call({"POST", path, tenant.operator_, ""}).status, 200);
+}
+
 TEST_F(Import, TokensOfALargeUploadCanBeFetched) {
   constexpr int kLines = 120'000;  // their tokens are about 20 MB
   const Json operation = registry.import(tenant.operator_, lines_of(kLines), "?issue_tokens=true");

@@ -7,6 +7,8 @@
 namespace sluice {
 
 std::string to_hex(std::string_view bytes);
+/// 0 to 15; -1 for what is no hexadecimal digit.
+int hex_value(char c);
 std::optional<std::string> from_hex(std::string_view text);
 
 /// RFC 4648 section 5, without padding: for tokens, cursors, JWT.

@@ -60,6 +60,9 @@ struct RouteOptions {
   bool is_upload = false;
   /// Instead of `max_body` or `max_upload`.
   std::optional<Bytes> max_body{};
+  /// False for a POST whose answer is not to be kept, being too large or too secret: its repetition
+  /// must be harmless by itself.
+  bool takes_idempotency_key = true;
   /// A write without If-Match is answered with 428.
   bool requires_if_match = false;
   /// A POST that changes nothing, such as a validation: no audit, no idempotency key, no dry run.

@@ -12,11 +12,15 @@ namespace sluice {
 
 /// Deepest nesting that is read of what comes from outside.
 inline constexpr std::size_t kMaxJsonDepth = 32;
+/// What tells all doubles apart.
+inline constexpr std::size_t kMaxJsonDigits = 17;
 
 /// Reads JSON as everybody has to who believes what it says: RFC 8259 without a byte order mark,
 /// valid UTF-8, no member named twice in one object (programs differ in which one counts), no
 /// U+0000 in a text (PostgreSQL cannot keep one, C cuts there), no number that a double cannot
-/// hold, at most `max_depth` levels, nothing after the value. The bound on size is the caller's.
+/// hold or, beyond the 64-bit integers, that has more than kMaxJsonDigits significant digits (it
+/// would come back as another one), at most `max_depth` levels, nothing after the value. The bound
+/// on size is the caller's.
 /// The error is kInvalidArgument, reason "malformed_json", and its fault has the JSON pointer of
 /// the place.
 Result<nlohmann::json> parse_json(std::string_view text, std::size_t max_depth = kMaxJsonDepth);

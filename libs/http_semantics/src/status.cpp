@@ -1,9 +1,8 @@
+#include <sluice/http_semantics/status.h>
+
 #include <array>
 #include <string_view>
 #include <utility>
-
-#include <sluice/base/error.h>
-#include <sluice/http/problem.h>
 
 namespace sluice::http {
 namespace {

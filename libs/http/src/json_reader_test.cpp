@@ -1,5 +1,3 @@
-#include <sluice/http/json.h>
-
 #include <sluice/http/json_reader.h>
 
 #include <gtest/gtest.h>
@@ -9,38 +7,6 @@ namespace sluice::http {
 namespace {
 
 using nlohmann::json;
-
-std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
-
-TEST(ParseJson, RefusesWhatTheStandardLeavesOpen) {
-  for (const char* text :
-       {"", " ", "{", "{}x", "{}{}", "[1,]", "{'a':1}", "// x\n{}", "NaN", "01", "1e999",
-        "\"\xff\"", "\"\xed\xa0\x80\"", "\"\\ud800\"", "\"\x01\"", "\xEF\xBB\xBF{}"}) {
-    EXPECT_FALSE(parse_json(text)) << text;
-  }
-  EXPECT_TRUE(parse_json(nested(kMaxJsonDepth)));
-  EXPECT_FALSE(parse_json(nested(kMaxJsonDepth + 1)));
-  EXPECT_FALSE(parse_json(std::string(1 << 20, '[')));
-}
-
-TEST(ParseJson, TellsWhere) {
-  EXPECT_EQ(parse_json("{\n  \"a\": x}").error().message(), "not valid JSON at line 2, column 8");
-  const auto twice = parse_json(R"({"a": [0, {"b/c": 1, "d": 2, "b/c": 3}]})");
-  ASSERT_FALSE(twice);
-  EXPECT_EQ(twice.error().faults().at(0).field, "/a/1/b~1c");
-}
-
-TEST(ParseJson, LetsEqualNamesStandInDifferentObjects) {
-  EXPECT_TRUE(parse_json(R"({"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]})"));
-}
-
-TEST(ParseJsonObject, WantsAnObject) { EXPECT_FALSE(parse_json_object("[]")); }
-
-TEST(MergePatch, DeletesByNull) {
-  EXPECT_EQ(merge_patch(json{{"a", 1}, {"b", {{"c", 1}, {"d", 2}}}},
-                        json{{"a", nullptr}, {"b", {{"c", 3}}}}),
-            (json{{"b", {{"c", 3}, {"d", 2}}}}));
-}
 
 TEST(JsonReader, ReadsWhatFits) {
   const json body =
