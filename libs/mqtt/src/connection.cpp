@@ -182,6 +182,7 @@ void Connection::disconnect(ReasonCode reason, std::string_view reason_string,
   // Reason strings are allowed here whatever Request Problem Information says, [MQTT5-3.1.2-29].
   Disconnect packet{
       .reason = reason, .reason_string = reason_string, .server_reference = server_reference};
+  if (!limits_->sends_reason_strings) packet.reason_string = {};
   if (put_within(client_max_packet_size_, out, packet, version_)) return;
   packet.reason_string = {};  // [MQTT5-3.14.2-3]
   put_within(client_max_packet_size_, out, packet, version_);

@@ -38,8 +38,8 @@ struct Refusal {
   std::string_view what;
 };
 
-std::optional<Refusal> will_refusal(const Will& will) {
-  if (!is_valid_topic(will.topic)) {
+std::optional<Refusal> will_refusal(const Will& will, const TopicLimits& topics) {
+  if (!is_valid_topic(will.topic, topics)) {
     return Refusal{ReasonCode::kTopicNameInvalid, "will topic is no topic [MQTT5-3.3.2-2]"};
   }
   if (has_wildcard(will.properties.response_topic)) {
@@ -54,7 +54,7 @@ std::optional<Refusal> will_refusal(const Will& will) {
 }
 
 /// What the specification leaves no choice about.
-std::optional<Refusal> refusal(const Connect& connect) {
+std::optional<Refusal> refusal(const Connect& connect, const TopicLimits& topics) {
   if (connect.authentication_method) {
     return Refusal{ReasonCode::kBadAuthenticationMethod,
                    "no enhanced authentication here [MQTT5-4.12.0-1]"};
@@ -65,8 +65,12 @@ std::optional<Refusal> refusal(const Connect& connect) {
   if (connect.client_id.empty() && !may_be_nameless) {
     return Refusal{ReasonCode::kClientIdentifierNotValid, "no client id [MQTT-3.1.3-8]"};
   }
-  return connect.will ? will_refusal(*connect.will) : std::nullopt;
+  return connect.will ? will_refusal(*connect.will, topics) : std::nullopt;
 }
+
+/// What the protocol can say at all; who allows so much has no limit to announce,
+/// [MQTT5-3.2.2.3.6].
+constexpr std::uint32_t kLargestPacket = kMaxRemainingLength + 5;
 
 }  // namespace
 
@@ -79,7 +83,9 @@ void Connection::take_first(std::span<const std::byte> bytes,
   }
   if (frame && !*frame) return;
   if (frame) return take_connect(**frame, in);
-  if (const auto version = answerable_version(body_of(bytes))) version_ = *version;
+  const auto version = answerable_version(body_of(bytes));
+  if (!version) return finish({frame.error().reason, frame.error().what}, in);
+  version_ = *version;
   refuse_connect(frame.error().reason, frame.error().what, in);
 }
 
@@ -98,7 +104,8 @@ void Connection::take_connect(const Frame& frame, Input& in) {
   keep_alive_seconds_ = connect->keep_alive_seconds;
   sends_problem_information_ = connect->request_problem_information;
   may_set_session_expiry_ = connect->session_expiry_seconds != 0;
-  if (const auto found = refusal(*connect)) return refuse_connect(found->reason, found->what, in);
+  if (const auto found = refusal(*connect, limits_->topics))
+    return refuse_connect(found->reason, found->what, in);
   state_ = State::kConnecting;
   in.events.on_connect(*connect);
 }
@@ -114,6 +121,7 @@ void Connection::refuse_connect(ReasonCode reason, std::string_view what, Input&
 }
 
 bool Connection::put_connack(Connack connack, Output& out) {
+  if (!limits_->sends_reason_strings) connack.reason_string = {};
   if (put_within(client_max_packet_size_, out, connack, version_)) return true;
   connack.reason_string = {};  // [MQTT5-3.2.2-19]
   return put_within(client_max_packet_size_, out, connack, version_);
@@ -125,7 +133,9 @@ bool Connection::accept(Session& session, const Acceptance& acceptance, Output& 
   connack.reason = ReasonCode::kSuccess;
   connack.session_present = acceptance.session_present;
   if (!connack.receive_maximum) connack.receive_maximum = limits_->receive_maximum;
-  if (!connack.maximum_packet_size) connack.maximum_packet_size = limits_->max_packet_size;
+  if (!connack.maximum_packet_size && limits_->max_packet_size < kLargestPacket) {
+    connack.maximum_packet_size = limits_->max_packet_size;
+  }
   if (!connack.topic_alias_maximum && limits_->topic_alias_maximum > 0) {
     connack.topic_alias_maximum = limits_->topic_alias_maximum;
   }

@@ -106,6 +106,22 @@ TEST(Connack, TellsTheLimitsAndItsKeepAliveWins) {
   EXPECT_EQ(server.connection.keep_alive_seconds(), 33);
 }
 
+TEST(Connack, SaysNothingOfAPacketSizeThatHasNoLimit) {
+  Server server;
+  server.limits.max_packet_size = kMaxRemainingLength + 5;
+  server.give(encoded({.client_id = "c"}));
+  EXPECT_EQ(connack_in(server.out, Version::kV5).maximum_packet_size, std::nullopt);
+}
+
+TEST(Connack, HasNoWordsWhereTheServerSendsNone) {
+  Server server;
+  server.limits.sends_reason_strings = false;
+  server.accepts = false;
+  server.connect({.client_id = "c"});
+  server.connection.refuse(ReasonCode::kNotAuthorized, "why", {}, server.out);
+  EXPECT_EQ(connack_in(server.out, Version::kV5).reason_string, "");
+}
+
 TEST(Connack, CannotChangeTheKeepAliveOfMqtt3) {
   Server server;
   server.acceptance = {.connack = {.server_keep_alive_seconds = 33}};

@@ -34,7 +34,7 @@ std::optional<DecodeError> Connection::publish_fault(const Publish& publish) con
     return error(ReasonCode::kRetainNotSupported, "retain is not available [MQTT5-3.2.2-14]");
   }
   // The topic is empty only where an alias stands for it.
-  if (!publish.topic.empty() && !is_valid_topic(publish.topic)) {
+  if (!publish.topic.empty() && !is_valid_topic(publish.topic, limits_->topics)) {
     return error(ReasonCode::kTopicNameInvalid,
                  "topic has a wildcard, is too long or too deep [MQTT5-3.3.2-2]");
   }
@@ -155,7 +155,8 @@ void Connection::take_pubrel(const Ack& ack, Input& in) {
 
 void Connection::put_ack(Ack ack, Output& out) {
   if (state_ != State::kOpen) return;
-  if (!sends_problem_information_) ack.reason_string = {};  // [MQTT5-3.1.2-29]
+  // [MQTT5-3.1.2-29]
+  if (!sends_problem_information_ || !limits_->sends_reason_strings) ack.reason_string = {};
   if (put_within(client_max_packet_size_, out, ack, version_)) return;
   ack.reason_string = {};  // [MQTT5-3.4.2-2]
   put_within(client_max_packet_size_, out, ack, version_);

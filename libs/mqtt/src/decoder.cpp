@@ -122,10 +122,14 @@ Decoded<void> read_connect_properties(Reader& in, Connect& connect) {
 }  // namespace
 
 Decoded<Connect> decode_connect(const Frame& frame) {
-  if (const auto flags = check_flags(frame); !flags) return std::unexpected(flags.error());
   Reader in(frame.body);
   const auto version = read_version(in);
   if (!version) return std::unexpected(version.error());
+  // What 3.1.1 reserves MQTT 3.1 calls unused, and says nothing of its value.
+  const bool is_lenient = *version == Version::kV31;
+  if (const auto reserved = check_flags(frame); !reserved && !is_lenient) {
+    return std::unexpected(reserved.error());
+  }
   Connect connect{.version = *version};
   const unsigned flags = in.u8();
   connect.keep_alive_seconds = in.u16();
@@ -133,7 +137,9 @@ Decoded<Connect> decode_connect(const Frame& frame) {
   const bool has_will = (flags & 0x04) != 0;
   const bool has_user_name = (flags & 0x80) != 0;
   const bool has_password = (flags & 0x40) != 0;
-  if ((flags & 0x01) != 0) return malformed("reserved connect flag is set [MQTT5-3.1.2-3]");
+  if ((flags & 0x01) != 0 && !is_lenient) {
+    return malformed("reserved connect flag is set [MQTT5-3.1.2-3]");
+  }
   if (!has_will && (flags & 0x38) != 0)
     return malformed("will flags without a will [MQTT5-3.1.2-11]");
   if (has_password && !has_user_name && connect.version != Version::kV5) {
@@ -236,7 +242,12 @@ Decoded<Publish> decode_publish(const Frame& frame, Version version) {
 }
 
 Decoded<Ack> decode_ack(const Frame& frame, Version version) {
-  if (const auto flags = check_flags(frame); !flags) return std::unexpected(flags.error());
+  // Clients of MQTT 3.1 set DUP on a PUBREL that they send again.
+  const bool is_repeated =
+      version == Version::kV31 && frame.type == PacketType::kPubrel && frame.flags == 0x0A;
+  if (const auto flags = check_flags(frame); !flags && !is_repeated) {
+    return std::unexpected(flags.error());
+  }
   Reader in(frame.body);
   Ack ack{.type = frame.type, .packet_id = in.u16()};
   if (in.ok() && ack.packet_id == 0) return malformed("packet identifier is 0 [MQTT5-2.2.1-3]");
@@ -261,7 +272,8 @@ Decoded<FilterList> read_filters(Reader& in, bool has_options, Version version) 
   const auto encoded = in.rest();
   std::uint32_t count = 0;
   while (in.ok() && !in.at_end()) {
-    in.text();
+    const bool is_empty = in.text().empty();
+    if (in.ok() && is_empty) return malformed("a filter is empty [MQTT5-4.7.3-1]");
     ++count;
     if (!has_options) continue;
     const unsigned options = in.u8();

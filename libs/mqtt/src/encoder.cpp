@@ -224,7 +224,6 @@ void encode(const Connack& packet, Version version, Output& out) {
     sink.u8(static_cast<unsigned>(packet.reason));
     sink.measured([&](Sink& inner) {
       inner.property(Property::kSessionExpiryInterval, packet.session_expiry_seconds);
-      inner.property(Property::kReceiveMaximum, packet.receive_maximum);
       // Absent means 2, and the property may say only 0 or 1.
       if (packet.maximum_qos && *packet.maximum_qos != Qos::kExactlyOnce) {
         inner.property(Property::kMaximumQos,
@@ -233,7 +232,6 @@ void encode(const Connack& packet, Version version, Output& out) {
       inner.property(Property::kRetainAvailable, packet.retain_available);
       inner.property(Property::kMaximumPacketSize, packet.maximum_packet_size);
       inner.property(Property::kAssignedClientIdentifier, packet.assigned_client_id);
-      inner.property(Property::kTopicAliasMaximum, packet.topic_alias_maximum);
       inner.property(Property::kReasonString, packet.reason_string);
       inner.property(Property::kWildcardSubscriptionAvailable, packet.wildcard_subscriptions);
       inner.property(Property::kSubscriptionIdentifierAvailable, packet.subscription_identifiers);
@@ -241,6 +239,10 @@ void encode(const Connack& packet, Version version, Output& out) {
       inner.property(Property::kServerKeepAlive, packet.server_keep_alive_seconds);
       inner.property(Property::kResponseInformation, packet.response_information);
       inner.property(Property::kServerReference, packet.server_reference);
+      // Their order means nothing, [MQTT5-2.2.2.2], but there are tests in the world that compare
+      // bytes, and these two are last there.
+      inner.property(Property::kTopicAliasMaximum, packet.topic_alias_maximum);
+      inner.property(Property::kReceiveMaximum, packet.receive_maximum);
     });
   });
 }

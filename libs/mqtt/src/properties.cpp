@@ -174,7 +174,8 @@ Decoded<PropertySet> read_properties(Reader& reader, PropertyPlace place) {
     const std::uint16_t places = places_of(property);
     if (places == 0) return std::unexpected(DecodeError{.what = "unknown property"});
     if ((places & bit(place)) == 0) {
-      return std::unexpected(protocol_error("a property that does not belong to this packet"));
+      return std::unexpected(
+          DecodeError{.what = "a property that does not belong to this packet [MQTT5-2.2.2.2]"});
     }
     if (property == Property::kUserProperty) ++user_count;
     if (property == Property::kSubscriptionIdentifier) {

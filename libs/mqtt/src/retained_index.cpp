@@ -125,7 +125,7 @@ RetainedIndex::~RetainedIndex() = default;
 RetainedIndex::Stored RetainedIndex::set(std::string_view topic, MessagePtr message,
                                          std::size_t bytes) {
   SLUICE_CHECK(message);
-  if (!is_valid_topic(topic)) return Stored::kInvalid;
+  if (!is_valid_topic(topic, impl_->limits.topics)) return Stored::kInvalid;
   Impl& in = *impl_;
   const Handle known = in.find(topic);
   const bool is_new = known == 0 || !in.nodes[known].message;
@@ -181,19 +181,20 @@ std::size_t RetainedIndex::memory_bytes() const {
 // being removed, and so are those above it, which have a child.
 
 RetainedCursor::RetainedCursor(RetainedIndex& index, std::string_view filter)
-    : index_(is_valid_filter(filter) ? &index : nullptr), filter_(filter) {
+    : index_(is_valid_filter(filter, index.impl_->limits.topics) ? &index : nullptr),
+      filter_(filter) {
   if (!index_) return;
   for (LevelReader levels(filter_); !levels.at_end();) {
     const auto level = levels.take();
     if (level == "#") {
       has_hash_ = true;
     } else {
-      starts_[levels_++] = static_cast<std::uint16_t>(level.data() - filter_.data());
+      starts_[levels_++] = static_cast<std::uint32_t>(level.data() - filter_.data());
     }
   }
   // Where a level after the last would start: behind the slash that ends the last.
   const std::size_t after = has_hash_ ? filter_.size() - 1 : filter_.size() + 1;
-  starts_[levels_] = static_cast<std::uint16_t>(after);
+  starts_[levels_] = static_cast<std::uint32_t>(after);
   node_ = index.impl_->root;
   ++index.impl_->nodes[node_].cursors;
 }

@@ -50,13 +50,13 @@ struct Parsed {
   std::string_view group{};
 };
 
-std::optional<Parsed> parse(std::string_view filter) {
+std::optional<Parsed> parse(std::string_view filter, const TopicLimits& limits) {
   if (is_shared(filter)) {
-    const auto shared = parse_shared(filter);
+    const auto shared = parse_shared(filter, limits);
     if (!shared) return std::nullopt;
     return Parsed{.filter = shared->filter, .group = shared->group};
   }
-  if (!is_valid_filter(filter)) return std::nullopt;
+  if (!is_valid_filter(filter, limits)) return std::nullopt;
   return Parsed{.filter = filter};
 }
 
@@ -88,7 +88,7 @@ class TopicLevels {
   }
 
  private:
-  std::array<LevelNames::Id, kMaxTopicLevels> ids_;
+  std::array<LevelNames::Id, kWidestTopics.max_levels> ids_;
   std::size_t count_ = 0;
   LevelReader reader_;
   const LevelNames* names_;
@@ -314,7 +314,7 @@ SubscriptionIndex& SubscriptionIndex::operator=(SubscriptionIndex&&) noexcept = 
 SubscriptionIndex::Added SubscriptionIndex::add(SubscriberId subscriber, std::string_view filter,
                                                 const SubscriptionOptions& options) {
   SLUICE_CHECK(subscriber != 0);
-  const auto parsed = parse(filter);
+  const auto parsed = parse(filter, impl_->limits.topics);
   if (!parsed) return Added::kInvalid;
   if (const Handle known = impl_->locate(subscriber, *parsed)) {
     impl_->entries[known].options = options;
@@ -326,7 +326,7 @@ SubscriptionIndex::Added SubscriptionIndex::add(SubscriberId subscriber, std::st
 }
 
 bool SubscriptionIndex::remove(SubscriberId subscriber, std::string_view filter) {
-  const auto parsed = parse(filter);
+  const auto parsed = parse(filter, impl_->limits.topics);
   const Handle entry = parsed ? impl_->locate(subscriber, *parsed) : 0;
   if (entry == 0) return false;
   impl_->erase(entry);
@@ -344,7 +344,7 @@ std::size_t SubscriptionIndex::remove_all(SubscriberId subscriber,
 
 std::optional<SubscriptionOptions> SubscriptionIndex::find(SubscriberId subscriber,
                                                            std::string_view filter) const {
-  const auto parsed = parse(filter);
+  const auto parsed = parse(filter, impl_->limits.topics);
   const Handle entry = parsed ? impl_->locate(subscriber, *parsed) : 0;
   if (entry == 0) return std::nullopt;
   return impl_->entries[entry].options;
@@ -352,13 +352,13 @@ std::optional<SubscriptionOptions> SubscriptionIndex::find(SubscriberId subscrib
 
 std::size_t SubscriptionIndex::match_with(std::string_view topic, Call call, void* context) const {
   const Impl& in = *impl_;
-  if (in.root == 0 || !is_valid_topic(topic)) return 0;
+  if (in.root == 0 || !is_valid_topic(topic, in.limits.topics)) return 0;
   struct Branch {
     Handle node;
     std::uint32_t depth;
   };
   // Depth first: of each level at most one branch waits, besides the one that is followed.
-  std::array<Branch, kMaxTopicLevels + 2> waiting;
+  std::array<Branch, kWidestTopics.max_levels + 2> waiting;
   std::size_t count = 0;
   waiting[count++] = {in.root, 0};
   const bool is_dollar = topic.front() == '$';
@@ -402,7 +402,7 @@ std::optional<SubscriptionOptions> SubscriptionIndex::member_options(GroupId id,
 }
 
 GroupId SubscriptionIndex::find_group(std::string_view shared_filter) const {
-  const auto parsed = parse(shared_filter);
+  const auto parsed = parse(shared_filter, impl_->limits.topics);
   if (!parsed || parsed->group.empty() || impl_->root == 0) return kNoGroup;
   const Handle node = impl_->find_node(parsed->filter);
   const Handle group = node == 0 ? 0 : impl_->find_group(node, parsed->group);

@@ -19,6 +19,15 @@ TEST(Topic, RefusesWildcardsEmptinessAndWhatIsTooLongOrDeep) {
   EXPECT_FALSE(is_valid_topic(std::string(kMaxTopicLevels, '/')));
 }
 
+TEST(Topic, IsAsLongAndAsDeepAsTheLimitsSay) {
+  EXPECT_TRUE(is_valid_topic(std::string(65'535, 'a'), kWidestTopics));
+  EXPECT_TRUE(is_valid_topic(std::string(200, '/'), kWidestTopics));
+  EXPECT_FALSE(is_valid_topic(std::string(201, '/'), kWidestTopics));
+  EXPECT_FALSE(is_valid_filter("a/b/#", {.max_levels = 2}));
+  EXPECT_FALSE(parse_shared("$share/g/" + std::string(kMaxTopicLevels, '/')));
+  EXPECT_TRUE(parse_shared("$share/g/" + std::string(kMaxTopicLevels, '/'), kWidestTopics));
+}
+
 TEST(Filter, TakesWildcardsOnlyAsWholeLevelsAndHashOnlyLast) {
   for (const char* good : {"#", "+", "a/#", "+/+", "/+", "a/+/b/#", "a"}) {
     EXPECT_TRUE(is_valid_filter(good)) << good;

@@ -12,6 +12,7 @@
 #include <sluice/mqtt/encoder.h>
 #include <sluice/mqtt/packet.h>
 #include <sluice/mqtt/session.h>
+#include <sluice/mqtt/topic.h>
 
 namespace sluice::mqtt {
 
@@ -25,6 +26,9 @@ struct ConnectionLimits {
   /// Ours, below what the client allows; 0: none. The first topics of a connection get them. Looked
   /// through for each message, so meant to be a few dozen at most.
   std::uint16_t outgoing_topic_aliases = 0;
+  TopicLimits topics{};  // of what the client publishes to, its will included
+  /// Whether clients are told why in words as well. Tests that compare bytes want none.
+  bool sends_reason_strings = true;
 };
 
 /// Names an inbound QoS 1 or 2 publish until it is answered. 0: QoS 0, which has no answer.

@@ -20,6 +20,7 @@ class RetainedIndex {
   struct Limits {
     std::size_t max_messages = 1'000'000;
     std::size_t max_bytes = std::size_t{1} << 30;  // of what set() was told
+    TopicLimits topics{};
   };
   /// `random` is asked now for the key of the hashes; it may end afterwards.
   RetainedIndex(const Limits& limits, Random& random);
@@ -106,8 +107,9 @@ class RetainedCursor {
 
   RetainedIndex* index_;  // nullptr: at the end
   std::string filter_;
-  std::array<std::uint16_t, kMaxTopicLevels + 1> starts_{};  // of its levels, and one for the end
-  std::uint8_t levels_ = 0;                                  // without `#`
+  // Of its levels, and one for the end, which may be one beyond the longest filter.
+  std::array<std::uint32_t, kWidestTopics.max_levels + 1> starts_{};
+  std::uint8_t levels_ = 0;  // without `#`
   bool has_hash_ = false;
   std::uint8_t depth_ = 0;
   std::uint32_t node_ = 0;  // the one to look at next; the index keeps it as long as we are here

@@ -13,6 +13,7 @@
 #include <sluice/mqtt/packet.h>
 #include <sluice/mqtt/protocol.h>
 #include <sluice/mqtt/shared_group.h>
+#include <sluice/mqtt/topic.h>
 
 namespace sluice::mqtt {
 
@@ -45,6 +46,7 @@ class SubscriptionIndex {
   struct Limits {
     std::size_t max_subscriptions = 10'000'000;  // 150 to 300 bytes each where filters differ
     SharedGroup::Policy group_policy = SharedGroup::Policy::kRoundRobin;
+    TopicLimits topics{};
   };
   /// `random` is asked now for the key of the hashes, without which a client could choose names
   /// that collide; it may end afterwards.
