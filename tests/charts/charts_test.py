@@ -85,7 +85,7 @@ class Rendering(unittest.TestCase):
                 with self.subTest(f"{service} {preset}"):
                     within = [o for o in stage().render("sluice", stage().preset(preset))
                               if o["metadata"]["labels"]["app.kubernetes.io/name"] == service]
-                    alone = stage().render(service, stage().shared(preset))
+                    alone = stage().render(service, stage().of_service(preset, service))
                     self.assertEqual(within, alone)
 
     def test_a_second_service_is_three_short_files_and_one_line(self):
@@ -103,7 +103,7 @@ class Rendering(unittest.TestCase):
     def test_helm_lint_is_content(self):
         stage().lint("sluice", stage().preset("prod"))
         for service in services():
-            stage().lint(service, stage().shared("prod"))
+            stage().lint(service, stage().of_service("prod", service))
 
     def test_kubernetes_would_take_every_object(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -139,6 +139,54 @@ class Rendering(unittest.TestCase):
             self.assertNotIn("replicas", of_kind(objects, "Deployment")["spec"], "two controllers would fight over it")
 
 
+    def test_devices_have_a_service_of_their_own(self):
+        objects = stage().render("sluice", stage().preset("prod"), sets=(
+            'mqtt-front.devices={"listens": ["mqtts", "wss", "psk"], "proxyProtocol": true, "service": {"sourceRanges": ["192.0.2.0/24"]}}',
+            'global.networkPolicy.devices=[{"ipBlock": {"cidr": "192.0.2.0/24"}}]'))
+        self.assertEqual([], rules.complaints(objects))
+        outside = of_kind(objects, "Service", "mqtt-front-devices")["spec"]
+        self.assertEqual({"mqtts": 8883, "wss": 8884, "psk": 8885}, {port["name"]: port["port"] for port in outside["ports"]})
+        self.assertEqual(("LoadBalancer", "Local", ["192.0.2.0/24"]),
+                         (outside["type"], outside["externalTrafficPolicy"], outside["loadBalancerSourceRanges"]))
+        inside = of_kind(objects, "Service", "mqtt-front")["spec"]
+        self.assertEqual(["grpc"], [port["name"] for port in inside["ports"]], "the world is not offered gRPC")
+        settings = yaml.safe_load(of_kind(objects, "ConfigMap", "mqtt-front")["data"]["config.yaml"])
+        self.assertEqual(("0.0.0.0:8883", "0.0.0.0:8884", "0.0.0.0:8885", True),
+                         tuple(settings[key] for key in ("mqtts_listen", "wss_listen", "mqtt_psk_listen", "mqtt_proxy_protocol")))
+        policy = of_kind(objects, "NetworkPolicy", "mqtt-front")["spec"]
+        doors = [rule for rule in policy["ingress"] if {"port": "mqtts", "protocol": "TCP"} in rule["ports"]]
+        self.assertEqual([[{"ipBlock": {"cidr": "192.0.2.0/24"}}]], [rule["from"] for rule in doors])
+
+    def test_pods_of_one_service_reach_each_other(self):
+        objects = stage().render("sluice", stage().preset("prod"))
+        policy = of_kind(objects, "NetworkPolicy", "mqtt-front")["spec"]
+        own = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "mqtt-front"}}}
+        self.assertIn([own], [rule.get("to") for rule in policy["egress"]])
+        pod = of_kind(objects, "Deployment", "mqtt-front")["spec"]["template"]
+        caller = {"sluice/calls-mqtt-front": "true"}
+        self.assertLessEqual(caller.items(), pod["metadata"]["labels"].items())
+        self.assertIn([{"podSelector": {"matchLabels": caller}}], [rule.get("from") for rule in policy["ingress"]])
+        settings = yaml.safe_load(of_kind(objects, "ConfigMap", "mqtt-front")["data"]["config.yaml"])
+        self.assertNotIn("mqtt_front_address", settings)
+        env = {item["name"]: item for item in pod["spec"]["containers"][0]["env"]}
+        self.assertEqual("$(POD_IP):9443", env["SLUICE_GRPC_ADVERTISE"]["value"])
+        self.assertLess(list(env).index("POD_IP"), list(env).index("SLUICE_GRPC_ADVERTISE"), "only earlier ones are filled in")
+
+    def test_threads_follow_the_limit_of_cpu(self):
+        pod = of_kind(stage().render("sluice", stage().preset("prod")), "Deployment", "mqtt-front")["spec"]["template"]["spec"]
+        loops = [item for item in pod["containers"][0]["env"] if item["name"] == "SLUICE_LOOPS"]
+        self.assertEqual([{"resourceFieldRef": {"resource": "limits.cpu"}}], [item["valueFrom"] for item in loops])
+
+    def test_the_grace_outlasts_the_drain(self):
+        for preset in PRESETS:
+            objects = stage().render("sluice", stage().preset(preset))
+            for service in services():
+                settings = yaml.safe_load(of_kind(objects, "ConfigMap", service)["data"]["config.yaml"])
+                needed = sum(int(settings[key].removesuffix("s")) for key in ("drain_delay", "shutdown_grace"))
+                pod = of_kind(objects, "Deployment", service)["spec"]["template"]["spec"]
+                self.assertGreater(pod["terminationGracePeriodSeconds"], needed)
+
+
 class Values(unittest.TestCase):
     def settings(self, *sets: str) -> dict:
         objects = stage().render("sluice", stage().preset("prod"), sets=sets)
@@ -163,6 +211,11 @@ class Values(unittest.TestCase):
             ('device-registry.replicas=0', "replicas"),
             ('device-registry.config={"log_levle": "info"}', "log_levle"),
             ('device-registry.listens=["mqtt"]', "listens"),
+            ('mqtt-front.devices={"listens": ["mqtt"]}', "devices"),
+            ('mqtt-front.devices={"service": {"sourceRanges": ["anywhere"]}}', "sourceRanges"),
+            ('mqtt-front.fromPod={"LOOPS": "limits.cpu"}', "LOOPS"),
+            ('mqtt-front.fromPod={"loops": "4"}', "fromPod"),
+            ('mqtt-front.config={"mqtt_listn": "127.0.0.1:1883"}', "mqtt_listn"),
             ('global.kafka={"broker": "x:1"}', "broker"),
             ('global.postgres={"url": "postgresql://u:secret@h/d"}', "url"),
             ('device-registry.securityContext={"runAsUser": 0}', "runAsUser"),
@@ -197,9 +250,15 @@ class Programs(unittest.TestCase):
             objects = stage().render("sluice", stage().preset(preset))
             for service in services():
                 with self.subTest(f"{service} {preset}"):
-                    self.check(service, of_kind(objects, "ConfigMap", service)["data"]["config.yaml"])
+                    self.check(service, of_kind(objects, "ConfigMap", service)["data"]["config.yaml"],
+                               self.variables(of_kind(objects, "Deployment", service)))
 
-    def check(self, service: str, text: str) -> None:
+    def variables(self, deployment: dict) -> dict[str, str]:
+        """What the container gets, with a count or an address for what the cluster fills in."""
+        env = deployment["spec"]["template"]["spec"]["containers"][0].get("env", [])
+        return {item["name"]: item.get("value", "2").replace("$(POD_IP)", "10.0.0.1") for item in env}
+
+    def check(self, service: str, text: str, variables: dict[str, str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             text = text.replace("/etc/sluice", folder)
             for path in re.findall(rf"{folder}/secrets/[\w/.-]+", text):
@@ -208,7 +267,7 @@ class Programs(unittest.TestCase):
             config = Path(folder) / "config.yaml"
             config.write_text(text)
             done = subprocess.run([binary(service), "--config", config, "--check-config"], text=True,
-                                  capture_output=True, env={"PATH": os.environ["PATH"]})
+                                  capture_output=True, env={"PATH": os.environ["PATH"], **variables})
             self.assertEqual(0, done.returncode, f"{done.stderr}\n{text}")
 
 

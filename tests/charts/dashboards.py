@@ -73,12 +73,82 @@ REGISTRY = {
     ],
 }
 
+F = '{service="mqtt-front"}'
+
+
+def _front(counter: str, by: str = "") -> str:
+    """Of all fronts together, or `by` a label; the names of these metrics are theirs alone."""
+    return f"sum{f' by ({by}) ' if by else ''}(rate({counter}{RATE}))"
+
+
+FRONT = {
+    "Devices at the door": [
+        ("Connections", "short", "Devices that are connected, by pod.", {"{{instance}}": "sum by (instance) (sluice_mqtt_connections)"}),
+        ("Accepted", "cps", "Connections answered with success, and those that ended an older one of the same device.",
+         {"accepted": _front("sluice_mqtt_accepted_total"), "taken over": _front("sluice_mqtt_takeovers_total")}),
+        ("Refused", "cps", "By the reason that the device was told.", {"{{reason}}": _front("sluice_mqtt_refused_total", "reason")}),
+        ("Ended", "cps", "Accepted connections that ended, by reason.", {"{{reason}}": _front("sluice_mqtt_ended_total", "reason")}),
+        ("Sockets", "cps", "refused: over connections_per_second or handshakes_at_once, before TLS.",
+         {"{{listener}} {{outcome}}": _front("sluice_net_accepts_total", "listener, outcome")}),
+        ("Handshakes", "cps", "Full ones cost most: after an outage they should mostly be resumed.",
+         {"{{listener}} {{kind}}": _front("sluice_net_handshakes_total", "listener, kind")}),
+        ("Handshakes that failed", "cps", "", {"{{listener}} {{reason}}": _front("sluice_net_handshake_failures_total", "listener, reason")}),
+        ("Questions to the registry", "cps", "About who connects; what is remembered asks nothing.",
+         {"asked": _front("sluice_mqtt_registry_questions_total"), "unanswered": _front("sluice_mqtt_registry_failures_total")}),
+        ("Certificate chains", "cps", "cached: verified before, so that only the proof of the key was to be checked.",
+         {"{{outcome}}": _front("sluice_net_chain_verifications_total", "outcome")}),
+    ],
+    "Messages": [
+        ("In", "mps", "PUBLISH packets from devices.", {"QoS {{qos}}": _front("sluice_mqtt_received_total", "qos")}),
+        ("In, payload", "Bps", "", {"payload": _front("sluice_mqtt_received_bytes_total")}),
+        ("Out", "mps", "PUBLISH packets to devices.", {"sent": _front("sluice_mqtt_sent_total")}),
+        ("Dropped", "mps", "Not passed on: rights, limits, receivers that are full or too slow.",
+         {"{{reason}}": _front("sluice_mqtt_dropped_total", "reason")}),
+        ("Slowed", "mps", "Messages after which the device was not read for a while, by limit.",
+         {"{{limit}}": _front("sluice_mqtt_slowed_total", "limit")}),
+    ],
+    "Acknowledgements": [
+        ("Kafka's acknowledgement", "s", "A PUBACK waits for this and little else.",
+         {f"p{quantile}": f"histogram_quantile(0.{quantile}, sum by (le) (rate(sluice_kafka_producer_ack_latency_seconds_bucket{F}{RATE})))"
+          for quantile in (50, 99)}),
+        ("Stored", "mps", "not stored: the device was told so and sends again.",
+         {"stored": _front("sluice_mqtt_ingested_total"), "not stored": _front("sluice_mqtt_not_stored_total")}),
+        ("In flight", "short", "Records that Kafka has not acknowledged.",
+         {"{{instance}}": f"sum by (instance) (sluice_kafka_producer_in_flight_records{F})"}),
+        ("Waiting for room", "short", "Above zero: the producer is full and sockets are not read.",
+         {"{{instance}}": "sum by (instance) (sluice_mqtt_waiting_records)"}),
+    ],
+    "Sessions": [
+        ("Sessions", "short", "With Redis those that a pod owns.", {"{{instance}}": "sum by (instance) (sluice_mqtt_session_store_sessions)"}),
+        ("Overdue", "short", "Past their expiry and not ended yet; of the store in memory.",
+         {"{{instance}}": "sum by (instance) (sluice_mqtt_session_store_overdue_sessions)"}),
+        ("Claims", "ops", "taken_over, owned: devices that move between pods.",
+         {"{{outcome}}": _front("sluice_mqtt_session_store_claims_total", "outcome")}),
+        ("Lease", "short", "1 while a pod may act as an owner of sessions.",
+         {"{{instance}}": "min by (instance) (sluice_mqtt_session_store_lease_valid)"}),
+        ("Refused writes", "ops", "By the bound that was reached, and those of sessions with a later owner.",
+         {"{{bound}}": _front("sluice_mqtt_session_store_refused_total", "bound"),
+          "fenced": _front("sluice_mqtt_session_store_fenced_total")}),
+        ("Redis", "ops", "Commands by outcome.", {"{{outcome}}": f"sum by (outcome) (rate(sluice_redis_commands_total{F}{RATE}))"}),
+    ],
+    "Loops": [
+        ("CPU", "percentunit", "Of one core; a pod can use as many as it has loops.",
+         {"{{instance}}": f"rate(process_cpu_seconds_total{F}{RATE})"}),
+        ("Memory", "bytes", "", {"{{instance}}": f"process_resident_memory_bytes{F}"}),
+        ("Events per turn", "short", "Rises with load: a busy loop handles more at once.",
+         {"{{instance}}": f"sum by (instance) (rate(sluice_net_loop_events_total{RATE})) / sum by (instance) (rate(sluice_net_loop_turns_total{RATE}))"}),
+        ("Descriptors", "percentunit", "Of those that the process may open; each connection is one.",
+         {"{{instance}}": f"process_open_fds{F} / process_max_fds{F}"}),
+    ],
+}
+
 WIDTH, HEIGHT = 8, 8  # three panels a row of Grafana's 24 columns
 
 
 def all_dashboards() -> dict[str, dict]:
     return {"services": _dashboard("Sluice services", SERVICES, with_service=True),
-            "device-registry": _dashboard("Sluice device-registry", REGISTRY, with_service=False)}
+            "device-registry": _dashboard("Sluice device-registry", REGISTRY, with_service=False),
+            "mqtt-front": _dashboard("Sluice mqtt-front", FRONT, with_service=False)}
 
 
 def _dashboard(title: str, rows: dict, with_service: bool) -> dict:

@@ -72,10 +72,11 @@ class Stage:
     def preset(self, name: str) -> Path:
         return self.charts / "sluice" / f"values-{name}.yaml"
 
-    def shared(self, preset: str) -> Path:
-        """The preset's global values alone: what a service's chart takes when it is installed by itself."""
-        path = self.charts / f"shared-{preset}.yaml"
-        path.write_text(yaml.safe_dump({"global": load_yaml(self.preset(preset))["global"]}))
+    def of_service(self, preset: str, service: str) -> Path:
+        """The preset's values as a service's chart takes them when it is installed by itself."""
+        path = self.charts / f"{service}-{preset}.yaml"
+        values = load_yaml(self.preset(preset))
+        path.write_text(yaml.safe_dump({"global": values["global"], **values.get(service, {})}))
         return path
 
     def render(self, chart: str, *values: Path, sets: tuple[str, ...] = ()) -> list[dict]:

@@ -1,7 +1,7 @@
 {{/* Everything of one service; the one line of its chart's templates/all.yaml. */}}
 {{- define "kit.all" -}}
 {{- $context := dict "root" . "name" .Chart.Name "v" (include "kit.values" . | fromYaml) -}}
-{{- range list "serviceaccount" "configmap" "certificate" "service" "deployment" "pdb" "hpa" "scaledobject" "networkpolicy" "podmonitor" -}}
+{{- range list "serviceaccount" "configmap" "certificate" "service" "device-service" "deployment" "pdb" "hpa" "scaledobject" "networkpolicy" "podmonitor" -}}
 {{- with include (printf "kit.%s" .) $context }}
 ---
 {{ . }}
@@ -46,6 +46,9 @@ automountServiceAccountToken: false
 ops: 8081
 http: 8443
 grpc: 9443
+mqtts: 8883
+wss: 8884
+psk: 8885
 {{- end -}}
 
 {{- define "kit.service" -}}
@@ -68,6 +71,45 @@ spec:
     {{- include "kit.selector" . | nindent 4 }}
   ports:
     {{- range .v.listens }}
+    - {name: {{ . }}, port: {{ get $ports . }}, targetPort: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Apart from the Service above, because a balancer that faces the world must not offer gRPC. */}}
+{{- define "kit.device-service" -}}
+{{- if .v.devices.listens -}}
+{{- $ports := include "kit.ports" . | fromYaml -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .name }}-devices
+  labels:
+    {{- include "kit.labels" . | nindent 4 }}
+  {{- with .v.devices.service.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- with .v.devices.service }}
+  type: {{ .type }}
+  {{- if ne .type "ClusterIP" }}
+  externalTrafficPolicy: {{ .externalTrafficPolicy }}
+  {{- end }}
+  {{- if eq .type "LoadBalancer" }}
+  {{- with .loadBalancerClass }}
+  loadBalancerClass: {{ . }}
+  {{- end }}
+  {{- with .sourceRanges }}
+  loadBalancerSourceRanges:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  {{- end }}
+  selector:
+    {{- include "kit.selector" . | nindent 4 }}
+  ports:
+    {{- range .v.devices.listens }}
     - {name: {{ . }}, port: {{ get $ports . }}, targetPort: {{ . }}, protocol: TCP}
     {{- end }}
 {{- end -}}

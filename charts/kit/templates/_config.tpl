@@ -19,12 +19,20 @@ http_tls_key_file: {{ $secrets }}/http/tls.key
 {{- if has "grpc" .v.listens }}
 grpc_listen: 0.0.0.0:9443
 {{- end }}
+{{- with .v.devices }}
+{{- if .listens }}
+mqtt_proxy_protocol: {{ .proxyProtocol }}
+{{- end }}
+{{- range .listens }}
+{{ get (dict "mqtts" "mqtts_listen" "wss" "wss_listen" "psk" "mqtt_psk_listen") . }}: 0.0.0.0:{{ get (include "kit.ports" $ | fromYaml) . }}
+{{- end }}
+{{- end }}
 {{- if include "kit.has-identity" . }}
 tls_cert_file: {{ $secrets }}/tls/tls.crt
 tls_key_file: {{ $secrets }}/tls/tls.key
 tls_ca_file: {{ $secrets }}/tls/ca.crt
 {{- end }}
-{{- range .v.calls }}
+{{- range without .v.calls .name }}
 {{ replace "-" "_" . }}_address: {{ . }}:9443
 {{- end }}
 {{- if has "kafka" .v.uses }}

@@ -15,9 +15,19 @@ image:
   pullPolicy: IfNotPresent  # Always, IfNotPresent or Never.
   pullSecrets: []  # Names of existing Secrets of the registry.
 listens: []  # Ports served besides ops: http (operators' REST, 8443), grpc (9443).
+devices:
+  listens: []  # Ports that devices connect to: mqtts (8883), wss (8884), psk (8885). They have a Service of their own, `<service>-devices`.
+  proxyProtocol: false  # Whether the balancer puts a PROXY header before each connection; one without it is then closed.
+  service:
+    type: ClusterIP  # ClusterIP, NodePort or LoadBalancer.
+    annotations: {}  # For cloud load balancers.
+    loadBalancerClass: ""  # Empty: the cluster's usual one.
+    sourceRanges: []  # Addresses that the load balancer lets in; empty: all.
+    externalTrafficPolicy: Local  # Local: the front sees devices' addresses. Cluster: nodes without a pod of the service take part.
 uses: []  # Stores used: kafka, postgres, redis, oidc. Each brings its settings, secrets and network edges.
-calls: []  # Services called over gRPC: each brings the setting `<service>_address` and both ends' network edges.
+calls: []  # Services called over gRPC: each brings the setting `<service>_address` and both ends' network edges. Itself: its pods call each other, by `grpc_advertise`.
 config: {}  # Settings of the binary, written verbatim into its YAML; wins over what is derived from values.
+fromPod: {}  # Settings that the pod knows: `<setting>: <field>`, such as `loops: limits.cpu`; rounded up.
 kafka:
   brokers: ""  # `host:port,…`; required by services that use kafka.
   namespace: sluice.  # Prefix of every topic.
@@ -66,6 +76,7 @@ networkPolicy:
   enabled: true  # Default deny both ways, plus the service's real edges.
   operators: []  # NetworkPolicyPeers that may reach the REST port; empty: none.
   monitoring: []  # NetworkPolicyPeers that may reach the ops port; empty: none.
+  devices: []  # NetworkPolicyPeers that may reach the ports for devices; empty: everybody.
   stores: []  # NetworkPolicyPeers of Kafka, PostgreSQL and Redis; empty: any address, on the ports of the URLs.
   extraIngress: []  # Further NetworkPolicyIngressRules.
   extraEgress: []  # Further NetworkPolicyEgressRules.

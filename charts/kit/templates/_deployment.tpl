@@ -50,12 +50,12 @@ spec:
           image: {{ include "kit.image" . | quote }}
           imagePullPolicy: {{ .v.image.pullPolicy }}
           args: [--config, /etc/sluice/config.yaml]
-          {{- with .v.extraEnv }}
+          {{- with include "kit.env" . | trim }}
           env:
-            {{- toYaml . | nindent 12 }}
+            {{- . | nindent 12 }}
           {{- end }}
           ports:
-            {{- range concat (list "ops") .v.listens }}
+            {{- range concat (list "ops") .v.listens .v.devices.listens }}
             - {name: {{ . }}, containerPort: {{ get $ports . }}, protocol: TCP}
             {{- end }}
           startupProbe:
@@ -93,6 +93,25 @@ spec:
         - name: spool
           emptyDir: {sizeLimit: {{ . }}}
         {{- end }}
+{{- end -}}
+
+{{/* Settings that differ from pod to pod, or follow its resources: as variables, which beat the YAML. */}}
+{{- define "kit.env" -}}
+{{- if has .name .v.calls }}
+- {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+- {name: SLUICE_GRPC_ADVERTISE, value: "$(POD_IP):9443"}
+{{- end }}
+{{- range $setting, $field := .v.fromPod }}
+- name: SLUICE_{{ upper $setting }}
+  {{- if regexMatch "^(limits|requests)[.]" $field }}
+  valueFrom: {resourceFieldRef: {resource: {{ $field }}}}
+  {{- else }}
+  valueFrom: {fieldRef: {fieldPath: {{ $field }}}}
+  {{- end }}
+{{- end }}
+{{- with .v.extraEnv }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "kit.image" -}}

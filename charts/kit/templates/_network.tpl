@@ -20,6 +20,17 @@ spec:
         - podSelector: {matchLabels: {sluice/calls-{{ .name }}: "true"}}
       ports: [{port: grpc, protocol: TCP}]
     {{- end }}
+    {{- with .v.devices.listens }}
+    # devices
+    - ports:
+        {{- range . }}
+        - {port: {{ . }}, protocol: TCP}
+        {{- end }}
+      {{- with $.v.networkPolicy.devices }}
+      from:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+    {{- end }}
     {{- if has "http" .v.listens }}
     {{- include "kit.ingress" (list "operators" .v.networkPolicy.operators "http") | nindent 4 }}
     {{- end }}

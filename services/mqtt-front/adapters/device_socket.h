@@ -1,0 +1,119 @@
+#pragma once
+
+#include "core/broker.h"
+#include "core/client.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include <sluice/net/loop.h>
+#include <sluice/net/stream.h>
+#include <sluice/net/websocket.h>
+
+namespace sluice::front {
+
+class FrontLoop;
+struct ListenerPlan;
+
+/// What a connection over WebSocket has besides.
+struct WebSocketState {
+  explicit WebSocketState(std::uint64_t max_frame) : decoder(max_frame) {}
+  std::unique_ptr<net::WebSocketUpgrade> upgrade = std::make_unique<net::WebSocketUpgrade>();
+  net::WebSocketDecoder decoder;
+  std::vector<std::byte> output{};  // frames
+};
+
+/// The stream of one client: takes it through what comes before MQTT (PROXY header, TLS, WebSocket)
+/// and then moves bytes between the kernel and the core. One owner: its loop. Idle, it holds no
+/// buffer.
+class DeviceSocket final : public net::FdHandler, public Link {
+ public:
+  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream, std::string address);
+  /// A client that another loop has read the CONNECT of.
+  struct Moved {
+    net::Stream stream;
+    std::unique_ptr<WebSocketState> web_socket;
+    std::vector<std::byte> unread;
+    Departure departure;
+  };
+  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, Moved moved);
+  ~DeviceSocket();
+
+  /// Takes it on from where it stands. False: the kernel refuses to watch it.
+  bool start();
+  /// Sends what is to be sent: the loop calls this once per turn for those who asked.
+  void flush();
+  /// The front may act again: takes up what on_ready() put off.
+  void catch_up();
+  /// The broker has room for records again.
+  void feed_again();
+  /// Its turn to be read.
+  void resume();
+  /// What the registry said about the pre-shared key's identity.
+  void answer_psk(std::optional<Secret> key);
+  /// Closes it at once.
+  void abandon() { close("shutdown"); }
+  bool is_closed() const { return !stream_.is_open(); }
+
+ private:
+  enum class Stage : std::uint8_t { kProxy, kHandshake, kUpgrade, kMqtt, kClosing };
+  struct Deadline final : net::Timer {
+    explicit Deadline(DeviceSocket& socket) : owner(socket) {}
+    void on_timer() override { owner.on_deadline(); }
+    DeviceSocket& owner;
+  };
+
+  // net::FdHandler
+  void on_ready(std::uint32_t events) override;
+  // Link
+  void send_soon() override;
+  void close_soon() override;
+  void read_again() override;
+  void pause_until(MonoTime time) override;
+  void move_soon(std::size_t loop) override;
+
+  void take_turn();
+  void advance();
+  bool take_proxy_header();
+  bool shake_hands();
+  void read();
+  bool feed(std::span<std::byte> bytes);
+  bool feed_upgrade(std::span<const std::byte> bytes);
+  bool feed_frames(std::span<std::byte> bytes);
+  bool feed_mqtt(std::span<const std::byte> bytes);
+  bool may_read();
+  bool write_out(std::vector<std::byte>& bytes);
+  void finish_closing();
+  void handshake_over();
+  void move_now();
+  void on_deadline();
+  void close(std::string_view reason);
+
+  FrontLoop& loop_;
+  const ListenerPlan& plan_;
+  net::Stream stream_;
+  Client* client_ = nullptr;
+  std::unique_ptr<WebSocketState> web_socket_{};
+  std::vector<std::byte>
+      unread_{};  // bytes taken from the kernel that wait for more, or for a turn
+  Deadline deadline_{*this};
+  std::unique_ptr<std::string> address_;  // until the client is opened
+  MonoTime heard_at_{};
+  MonoTime paused_until_{};
+  std::uint32_t sent_ = 0;  // of the output's front
+  std::int32_t moves_to_ = -1;
+  Stage stage_ = Stage::kProxy;
+  bool is_readable_ = false;  // the kernel has bytes that were not asked for yet
+  bool wants_flush_ = false;
+  bool waits_for_turn_ = false;   // the loop will call resume()
+  bool is_starved_ = false;       // the loop will call feed_again()
+  bool is_deferred_ = false;      // something happened while the front was fenced
+  bool closes_ = false;           // once the output is sent
+  bool counts_handshake_ = true;  // until CONNACK, in the bound on handshakes under way
+};
+
+}  // namespace sluice::front

@@ -1,0 +1,196 @@
+#include "adapters/front_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <sluice/base/check.h>
+
+namespace sluice::front {
+namespace {
+
+// One read takes at most this much: small enough to stay in the second-level cache.
+constexpr std::size_t kReadSize = 64 * 1024;
+// How often a fenced loop looks whether it may act again.
+constexpr auto kFenceCheck = std::chrono::milliseconds(10);
+
+}  // namespace
+
+Result<std::unique_ptr<FrontLoop>> FrontLoop::create(Parts parts) {
+  SLUICE_TRY_ASSIGN(auto loop, net::Loop::create(parts.loop_options, parts.clock, parts.registry));
+  return std::unique_ptr<FrontLoop>(new FrontLoop(std::move(parts), std::move(loop)));
+}
+
+FrontLoop::FrontLoop(Parts parts, std::unique_ptr<net::Loop> loop)
+    : parts_(std::move(parts)),
+      loop_(std::move(loop)),
+      full_(parts_.registry.counter("sluice_mqtt_connections_over_limit_total",
+                                    "Connections closed at once: max_connections are open.")),
+      buffer_(kReadSize) {}
+
+FrontLoop::~FrontLoop() { stop(); }
+
+void FrontLoop::attach(std::unique_ptr<KafkaSink> sink, std::unique_ptr<Broker> broker,
+                       std::vector<FrontLoop*> peers) {
+  sink_ = std::move(sink);
+  broker_ = std::move(broker);
+  peers_ = std::move(peers);
+  loop_->before_wait([this] { end_turn(); });
+}
+
+Result<> FrontLoop::listen(std::vector<ListenerPlan>& plans) {
+  for (ListenerPlan& plan : plans) {
+    SLUICE_TRY_ASSIGN(auto listener,
+                      net::Listener::open(
+                          *loop_, {.address = plan.address, .name = plan.name}, parts_.registry,
+                          [this](const net::SocketAddress&) {
+                            if (open_ >= parts_.max_sockets) {
+                              full_.add();
+                              return false;
+                            }
+                            return parts_.admission.admit_socket(loop_->now()).is_admitted;
+                          },
+                          [this, &plan](net::Socket socket, const net::SocketAddress& peer) {
+                            accepted(plan, std::move(socket), peer);
+                          }));
+    plan.address = listener->address().text();
+    listeners_.push_back(std::move(listener));
+  }
+  if (sink_->wake_fd() >= 0) {
+    SLUICE_TRY(loop_->add(sink_->wake_fd(), EPOLLIN, kafka_wake_));
+  }
+  return {};
+}
+
+void FrontLoop::start() {
+  thread_ = std::jthread([this] { loop_->run(); });
+}
+
+void FrontLoop::stop_listening() {
+  post([this] {
+    for (auto& listener : listeners_) listener->close();
+  });
+}
+
+void FrontLoop::stop() {
+  if (!thread_.joinable()) return;
+  post([this] {
+    for (auto& socket : sockets_) {
+      if (socket) socket->abandon();
+    }
+  });
+  loop_->stop();
+  thread_.join();
+}
+
+void FrontLoop::accepted(const ListenerPlan& plan, net::Socket socket,
+                         const net::SocketAddress& peer) {
+  const int fd = socket.fd();
+  net::Stream stream;
+  if (plan.tls != nullptr) {
+    auto accepted = plan.tls->accept(std::move(socket));
+    if (!accepted) return parts_.admission.handshake_done();
+    stream = *std::move(accepted);
+  } else {
+    stream = net::Stream(std::move(socket));
+  }
+  adopt(std::make_unique<DeviceSocket>(*this, plan, std::move(stream), peer.ip_text()), fd);
+}
+
+void FrontLoop::adopt(std::unique_ptr<DeviceSocket> socket, int fd) {
+  const auto index = static_cast<std::size_t>(fd);
+  if (index >= sockets_.size()) sockets_.resize(index + 1);
+  SLUICE_CHECK(sockets_[index] == nullptr);
+  sockets_[index] = std::move(socket);
+  ++open_;
+  if (!sockets_[index]->start()) sockets_[index]->abandon();
+}
+
+void FrontLoop::forget(DeviceSocket& socket, int fd) {
+  std::erase(starved_, &socket);
+  std::erase(deferred_, &socket);
+  std::erase(to_read_, &socket);
+  std::erase(to_flush_, &socket);
+  --open_;
+  // It may be on the stack below us, or in the list that this turn goes through.
+  gone_.push_back(std::move(sockets_[static_cast<std::size_t>(fd)]));
+}
+
+void FrontLoop::move(std::size_t target, const ListenerPlan& plan, DeviceSocket::Moved moved) {
+  FrontLoop& other = *peers_[target];
+  other.post([&other, &plan, moved = std::move(moved)]() mutable {
+    const int fd = moved.stream.fd();
+    other.adopt(std::make_unique<DeviceSocket>(other, plan, std::move(moved)), fd);
+  });
+}
+
+void FrontLoop::find_psk(DeviceSocket& socket, std::string_view identity) {
+  if (!parts_.find_psk) return socket.answer_psk(std::nullopt);
+  // By descriptor, because the socket may be gone when the answer comes.
+  const auto found = std::ranges::find_if(
+      sockets_, [&](const auto& candidate) { return candidate.get() == &socket; });
+  const auto fd = static_cast<std::size_t>(found - sockets_.begin());
+  parts_.find_psk(std::string(identity), [this, fd, &socket](std::optional<Secret> key) {
+    post([this, fd, &socket, key = std::move(key)]() mutable {
+      if (fd < sockets_.size() && sockets_[fd].get() == &socket) socket.answer_psk(std::move(key));
+    });
+  });
+}
+
+bool FrontLoop::is_fenced() const {
+  return drops_ordered_.load(std::memory_order_acquire) != drops_done_ ||
+         (parts_.may_act && !parts_.may_act(loop_->now()));
+}
+
+void FrontLoop::drop_all(std::string reason) {
+  // Counted before a lease can be valid again: a loop that was stopped for the whole time between
+  // the two would else go on as if nothing had been, until it came to the task.
+  drops_ordered_.fetch_add(1, std::memory_order_release);
+  post([this, reason = std::move(reason)] {
+    broker_->drop_all(reason);
+    ++drops_done_;
+  });
+}
+
+void FrontLoop::end_turn() {
+  // By the clock and not by the time of the turn, as the process may have been stopped within it.
+  const bool may_act = !parts_.may_act || parts_.may_act(parts_.clock.mono());
+  if (!may_act || is_fenced()) return wait_until_allowed();
+  if (waits_) catch_up();
+  broker_->on_stored(sink_->poll());
+  broker_->retry_records();
+  if (!starved_.empty() && !broker_->is_full()) {
+    turn_.clear();
+    std::swap(turn_, starved_);
+    for (DeviceSocket* socket : turn_) socket->feed_again();
+  }
+  turn_.clear();
+  std::swap(turn_, to_read_);
+  for (DeviceSocket* socket : turn_) socket->resume();
+  turn_.clear();
+  std::swap(turn_, to_flush_);
+  for (DeviceSocket* socket : turn_) socket->flush();
+  turn_.clear();
+  gone_.clear();
+  // What asked for more meanwhile has its turn at once: an empty task keeps the loop from sleeping.
+  if (!to_read_.empty() || !to_flush_.empty()) loop_->post([] {});
+}
+
+void FrontLoop::wait_until_allowed() {
+  if (!std::exchange(waits_, true) && sink_->wake_fd() >= 0) {
+    loop_->modify(sink_->wake_fd(),
+                  0);  // nobody takes what it announces: it would not let us sleep
+  }
+  loop_->arm(fence_check_, kFenceCheck);
+  gone_.clear();
+}
+
+void FrontLoop::catch_up() {
+  waits_ = false;
+  fence_check_.cancel();
+  if (sink_->wake_fd() >= 0) loop_->modify(sink_->wake_fd(), EPOLLIN);
+  turn_.clear();
+  std::swap(turn_, deferred_);
+  for (DeviceSocket* socket : turn_) socket->catch_up();
+}
+
+}  // namespace sluice::front

@@ -1,0 +1,128 @@
+#pragma once
+
+#include "adapters/redis_session_store.h"
+#include "adapters/redis_session_store_keys.h"
+#include "adapters/redis_session_store_lease.h"
+#include "adapters/redis_session_store_mirror.h"
+#include "adapters/redis_session_store_scripts.h"
+#include "adapters/redis_session_store_tables.h"
+#include "adapters/redis_session_store_wills.h"
+#include "adapters/session_store_metrics.h"
+#include "adapters/stored_message.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace sluice::front {
+
+/// What is owned lives longer in Redis than its session's expiry by this, so that sessions of
+/// fronts that died end although nobody released them.
+inline constexpr std::chrono::milliseconds kOwnedSlack = std::chrono::hours(1);
+
+/// What all loops' handles share. Every call is thread-safe; answers come on the Redis client's
+/// thread, and the handles carry them to their loops.
+class RedisSessionStore::Engine {
+ public:
+  Engine(const SessionStoreConfig& config, const Clock& clock, Registry& registry, Logger log,
+         std::unique_ptr<redis::Client> client, Identity identity, SessionStoreListener& listener);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  bool lease_is_valid(MonoTime now) const { return lease_.is_valid(now); }
+  bool is_loaded() const { return wide_.is_loaded() && retained_.is_loaded(); }
+  void stop_threads();
+
+  void claim(const SessionKey& key, SessionStore::ClaimRequest request,
+             Done<SessionStore::ClaimOutcome> done);
+  void release(const SessionKey& key, Epoch epoch, SessionStore::Release release, Done<void> done);
+  /// Runs a script whose first argument is the epoch.
+  void write(const redis::Script& script, const SessionKey& key, Epoch epoch,
+             std::vector<std::string> arguments, Done<void> done);
+  void locate(const SessionKey& key, Done<SessionStore::Place> done);
+  void enqueue(const SessionKey& key, const mqtt::Delivery& delivery, Done<void> done);
+
+  const SessionScripts& scripts() const { return scripts_; }
+  const SessionStoreConfig& config() const { return config_; }
+  Moment now() const { return Moment::of(clock_); }
+  WideTable& wide() { return wide_; }
+  RetainedTable& retained() { return retained_; }
+  /// In the terms of the port.
+  Error to_port_error(Error error);
+
+ private:
+  struct ClaimCall;
+  struct WriteCall;
+  struct Held {
+    Epoch epoch{};
+    std::uint32_t expiry_seconds = 0;
+    bool has_will = false;
+  };
+  struct KnownFront {
+    std::string address{};
+    MonoTime until{};
+  };
+  using OnFront = std::move_only_function<void(Result<std::optional<std::string>>)>;
+
+  void send_claim(const std::shared_ptr<ClaimCall>& call);
+  void on_claim_answer(const std::shared_ptr<ClaimCall>& call);
+  void on_claimed_by_other(const std::shared_ptr<ClaimCall>& call, SessionStore::Owned owned);
+  SessionStore::Claim read_claim(const std::vector<redis::Reply>& items);
+  void read_queue(const std::vector<redis::Reply>& queue, StoredSession& session);
+  void on_write_missing(const std::shared_ptr<WriteCall>& call);
+  void on_located(const SessionKey& key, const std::string& record, Done<SessionStore::Place> done);
+  void on_fenced(const SessionKey& key, Epoch epoch);
+  /// The address of a front that lives; nullopt: it is dead.
+  void find_front(const std::string& front, OnFront done);
+
+  void remember(const SessionKey& key, const Held& held);
+  std::optional<Held> forget(const SessionKey& key, Epoch epoch);
+  void run_hold(const SessionKey& key, const Held& held, redis::Client::Callback done);
+  /// The next part of what is owned; `all`: everything, in the steps to come.
+  void hold_some(bool all, MonoTime now);
+
+  void run_lease();
+  void run_following();
+  void hand_out_will(const SessionKey& key, const std::string& record);
+
+  const SessionStoreConfig config_;
+  const Clock& clock_;
+  SessionStoreMetrics metrics_;
+  Logger log_;
+  const Identity identity_;
+  SessionStoreListener& listener_;
+  const SessionScripts scripts_{};
+  const RedisKeys keys_;
+  std::unique_ptr<redis::Client> owned_client_;
+  redis::Client& client_;  // works for callbacks even while the client is being destroyed
+  ListenerCalls calls_{};
+  WideTable wide_;
+  RetainedTable retained_;
+  WillSweeper sweeper_;
+  FrontLease lease_;
+
+  std::mutex held_mutex_{};  // guards what this front owns; also orders hold before release
+  std::unordered_map<SessionKey, Held> held_{};
+  std::size_t hold_cursor_ = 0;
+  std::size_t hold_left_ = 0;  // buckets
+  MonoTime hold_stepped_at_{};
+
+  std::mutex fronts_mutex_{};
+  std::unordered_map<std::string, KnownFront> fronts_{};
+
+  std::mutex stop_mutex_{};
+  std::condition_variable stop_changed_{};
+  bool is_stopping_ = false;
+  bool is_forgotten_ = false;  // everything owned is to be put again soon
+  std::thread lease_thread_{};
+  std::thread following_thread_{};
+};
+
+}  // namespace sluice::front

@@ -1,0 +1,453 @@
+#include "adapters/redis_session_store.h"
+
+#include "adapters/redis_session_store_keys.h"
+#include "testing/session_store_contract.h"
+
+#include <algorithm>
+#include <atomic>
+#include <format>
+
+#include <sluice/testing/captured_log.h>
+#include <sluice/testing/environment.h>
+#include <sluice/testing/eventually.h>
+#include <sluice/testing/fault_proxy.h>
+#include <sluice/testing/sim_clock.h>
+
+namespace sluice::front::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using sluice::testing::require_env;
+using sluice::testing::unique_name;
+
+redis::Config redis_config(bool is_cluster) {
+  redis::Config config;
+  config.url = is_cluster ? "redis://" + require_env("SLUICE_TEST_REDIS_CLUSTER")
+                          : require_env("SLUICE_TEST_REDIS_URL");
+  config.mode = is_cluster ? "cluster" : "single";
+  config.command_timeout = 5s;
+  config.max_pending = 10'000;
+  return config;
+}
+
+/// A front with a store of its own, as a process has.
+class RedisFront final : public FrontUnderTest {
+ public:
+  RedisFront(const SessionStoreConfig& config, redis::Config redis_config, const Clock& clock) {
+    const Logger logger = log_->logger("test", clock);
+    auto client = redis::Client::open(std::move(redis_config), system_, random_, registry, logger);
+    if (!client) throw std::runtime_error(client.error().message());
+    owned_ = std::make_unique<RedisSessionStore>(
+        config, clock, registry, logger, *std::move(client),
+        RedisSessionStore::Identity{.front = id_, .address = "address of " + id_.value()},
+        listener());
+    handle_ = owned_->for_loop(loop_.post());
+    if (!sluice::testing::eventually(
+            [&] { return owned_->lease_is_valid(clock.mono()) && owned_->is_loaded(); })) {
+      throw std::runtime_error("the front has no lease");
+    }
+  }
+  ~RedisFront() override { handle_.reset(); }
+  SessionStore& store() override { return *handle_; }
+  const FrontId& id() const override { return id_; }
+  TestLoop& loop() override { return loop_; }
+  RedisSessionStore& whole() { return *owned_; }
+
+  Registry registry;
+
+ private:
+  SystemClock system_;
+  SystemRandom random_;
+  std::shared_ptr<sluice::testing::CapturedLog> log_ =
+      std::make_shared<sluice::testing::CapturedLog>();
+  FrontId id_{unique_name("front")};
+  TestLoop loop_;
+  std::unique_ptr<RedisSessionStore> owned_;
+  std::unique_ptr<SessionStore> handle_;
+};
+
+class RedisUnderTest final : public SessionStoreUnderTest {
+ public:
+  RedisUnderTest(const SessionStoreConfig& config, bool is_cluster)
+      : config_(config), redis_(redis_config(is_cluster)) {
+    config_.key_prefix = unique_name("t") + ":";
+  }
+  std::unique_ptr<FrontUnderTest> start_front() override {
+    return std::make_unique<RedisFront>(config_, redis_, clock);
+  }
+  void kill(FrontUnderTest& front) override { dynamic_cast<RedisFront&>(front).whole().abandon(); }
+  void pass(std::chrono::milliseconds) override {}  // the server's own time goes by
+  void step() override {}
+
+  /// A command of the test's own.
+  redis::Reply ask(const std::string& of_key, std::initializer_list<std::string_view> words) {
+    if (!client_) {
+      auto opened =
+          redis::Client::open(redis_, clock, random_, registry_, log_->logger("test", clock));
+      if (!opened) throw std::runtime_error(opened.error().message());
+      client_ = *std::move(opened);
+    }
+    auto reply = client_->call(redis::Command::on_key(of_key, words));
+    EXPECT_TRUE(reply) << reply.error().message();
+    return reply ? *std::move(reply) : redis::Reply::nil();
+  }
+  const SessionStoreConfig& config() const { return config_; }
+  const redis::Config& redis() const { return redis_; }
+  RedisKeys keys() const { return RedisKeys(config_.key_prefix); }
+
+  SystemClock clock;
+
+ private:
+  SessionStoreConfig config_;
+  redis::Config redis_;
+  SystemRandom random_;
+  Registry registry_;
+  std::shared_ptr<sluice::testing::CapturedLog> log_ =
+      std::make_shared<sluice::testing::CapturedLog>();
+  std::unique_ptr<redis::Client> client_;
+};
+
+std::unique_ptr<SessionStoreUnderTest> make_single(const SessionStoreConfig& config) {
+  return std::make_unique<RedisUnderTest>(config, false);
+}
+std::unique_ptr<SessionStoreUnderTest> make_cluster(const SessionStoreConfig& config) {
+  return std::make_unique<RedisUnderTest>(config, true);
+}
+INSTANTIATE_TEST_SUITE_P(Redis, SessionStoreContract, ::testing::Values(make_single));
+INSTANTIATE_TEST_SUITE_P(RedisCluster, SessionStoreContract, ::testing::Values(make_cluster));
+
+class RedisSessionStoreTest : public SessionStoreContract {
+ protected:
+  RedisUnderTest& redis() { return dynamic_cast<RedisUnderTest&>(*under_test); }
+  static RedisSessionStore& whole(FrontUnderTest& front) {
+    return dynamic_cast<RedisFront&>(front).whole();
+  }
+  template <typename Call>
+  Result<> change(FrontUnderTest& front, Call call) {
+    return wait_for<void>(front.loop(),
+                          [&](Done<void> done) { call(front.store(), std::move(done)); });
+  }
+  Result<> put_delivery(FrontUnderTest& front, Epoch epoch, const mqtt::Delivery& delivery) {
+    return change(front, [&](SessionStore& store, Done<void> done) {
+      store.put_delivery(key, epoch, delivery, std::move(done));
+    });
+  }
+  /// As FLUSHALL would, for this test's keys alone: the server is shared.
+  void lose_everything() {
+    const RedisKeys keys = redis().keys();
+    auto all = keys.session(key);
+    for (const char* mirror : {"wide", "retained"}) {
+      for (const auto& name : keys.mirror(mirror)) all.push_back(name);
+    }
+    for (FrontUnderTest* front : {one.get(), two.get()}) {
+      all.push_back(keys.front_wills(front->id().value()));
+      all.push_back(keys.lease(front->id().value()));
+    }
+    all.push_back(keys.fronts());
+    all.push_back(keys.due_wills());
+    for (const auto& name : all) redis().ask(name, {"DEL", name});
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Redis, RedisSessionStoreTest, ::testing::Values(make_single));
+
+TEST_P(RedisSessionStoreTest, RefusesEveryWriteOfAnOldEpoch) {
+  const Epoch old = claim(*one).epoch;
+  const Epoch current = claim(*one).epoch;
+  const StoredSubscription subscription{.filter = "a"};
+  using Call = std::function<void(SessionStore&, Done<void>)>;
+  const std::vector<std::pair<const char*, Call>> writes{
+      {"put_subscription",
+       [&](SessionStore& store, Done<void> done) {
+         store.put_subscription(key, old, subscription, std::move(done));
+       }},
+      {"remove_subscription",
+       [&](SessionStore& store, Done<void> done) {
+         store.remove_subscription(key, old, "a", "", std::move(done));
+       }},
+      {"put_delivery",
+       [&](SessionStore& store, Done<void> done) {
+         store.put_delivery(key, old, delivery_of(1, "x"), std::move(done));
+       }},
+      {"put_inbound", [&](SessionStore& store,
+                          Done<void> done) { store.put_inbound(key, old, 1, std::move(done)); }},
+      {"remove_inbound", [&](SessionStore& store, Done<void> done) {
+         store.remove_inbound(key, old, 1, std::move(done));
+       }}};
+  for (const auto& [name, call] : writes) {
+    const auto refused = change(*one, call);
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().code(), ErrorCode::kAborted) << name;
+    EXPECT_EQ(refused.error().reason(), "fenced") << name;
+  }
+  // The two without an answer.
+  ASSERT_TRUE(put_delivery(*one, current, delivery_of(1, "x")));
+  one->loop().post()([&] {
+    one->store().update_delivery(key, old, delivery_of(1, "x", 9, mqtt::Delivery::State::kSent));
+    one->store().remove_delivery(key, old, 1);
+  });
+  ASSERT_TRUE(release(*one, current, {.expiry_seconds = 100}));
+  const auto resumed = claim(*two);
+  ASSERT_EQ(resumed.session.deliveries.size(), 1U);
+  EXPECT_EQ(resumed.session.deliveries[0].packet_id, 0);
+  EXPECT_TRUE(resumed.session.subscriptions.empty());
+}
+
+TEST_P(RedisSessionStoreTest, KeepsAReleasedHandshakeWithoutItsMessage) {
+  const Epoch epoch = claim(*one).epoch;
+  mqtt::Delivery delivery = delivery_of(1, std::string(2000, 'x'));
+  delivery.qos = mqtt::Qos::kExactlyOnce;
+  ASSERT_TRUE(put_delivery(*one, epoch, delivery));
+  delivery.packet_id = 4711;
+  delivery.state = mqtt::Delivery::State::kReleased;
+  one->loop().post()([&] { one->store().update_delivery(key, epoch, delivery); });
+  ASSERT_TRUE(release(*one, epoch, {.expiry_seconds = 100}));
+  const auto resumed = claim(*two);
+  ASSERT_EQ(resumed.session.deliveries.size(), 1U);
+  EXPECT_EQ(resumed.session.deliveries[0].state, mqtt::Delivery::State::kReleased);
+  EXPECT_EQ(resumed.session.deliveries[0].qos, mqtt::Qos::kExactlyOnce);
+  EXPECT_EQ(resumed.session.deliveries[0].packet_id, 4711);
+  EXPECT_EQ(resumed.session.deliveries[0].message, nullptr);
+}
+
+TEST_P(RedisSessionStoreTest, TakesSubscriptionsDeliveriesAndInboundOffAgain) {
+  const Epoch epoch = claim(*one).epoch;
+  for (const char* filter : {"a", "b", "a"}) {
+    const StoredSubscription subscription{.filter = filter};
+    ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+      store.put_subscription(key, epoch, subscription, std::move(done));
+    }));
+  }
+  ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+    store.remove_subscription(key, epoch, "b", "", std::move(done));
+  }));
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(put_delivery(*one, epoch, delivery_of(i, std::to_string(i))));
+  }
+  one->loop().post()([&] {
+    for (std::uint64_t i = 1; i <= 3; ++i) one->store().remove_delivery(key, epoch, i);
+  });
+  for (const bool is_put : {true, false}) {
+    ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+      if (is_put)
+        store.put_inbound(key, epoch, 7, std::move(done));
+      else
+        store.remove_inbound(key, epoch, 7, std::move(done));
+    }));
+  }
+  const std::string queue = redis().keys().session(key)[1];
+  EXPECT_EQ(redis().ask(queue, {"EXISTS", queue}).integer(), 0) << "an empty queue takes no room";
+  ASSERT_TRUE(release(*one, epoch, {.expiry_seconds = 100}));
+  const auto resumed = claim(*two);
+  ASSERT_EQ(resumed.session.subscriptions.size(), 1U);
+  EXPECT_EQ(resumed.session.subscriptions[0].filter, "a");
+  EXPECT_TRUE(resumed.session.deliveries.empty());
+  EXPECT_TRUE(resumed.session.inbound_qos2.empty());
+  EXPECT_EQ(resumed.session.next_sequence, 4U) << "a sequence is never given twice";
+}
+
+TEST_P(RedisSessionStoreTest, BoundsWhatAnOwnerPuts) {
+  const Epoch epoch = claim(*one).epoch;
+  std::uint64_t sequence = 0;
+  while (sequence < static_cast<std::uint64_t>(config.max_queued)) {
+    ASSERT_TRUE(put_delivery(*one, epoch, delivery_of(++sequence, "x")));
+  }
+  const auto full = put_delivery(*one, epoch, delivery_of(++sequence, "x"));
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().reason(), "session_max_queued");
+}
+
+TEST_P(RedisSessionStoreTest, LetsEverythingOfASessionExpireTogether) {
+  StoredSession kept;
+  kept.deliveries = {delivery_of(1, "x")};
+  keep(*one, claim(*one, {.expiry_seconds = 50}).epoch, kept, 50);
+  ASSERT_TRUE(enqueue(*two, "y"));
+  for (const std::string& name : {redis().keys().session(key)[0], redis().keys().session(key)[1]}) {
+    const auto left = redis().ask(name, {"PTTL", name}).integer();
+    EXPECT_GT(left, 0) << name;
+    EXPECT_LE(left, 50'000) << name;
+  }
+}
+
+TEST_P(RedisSessionStoreTest, DeliversToTheQueueOfASessionWhoseFrontDied) {
+  const Epoch epoch = claim(*one).epoch;
+  const StoredSubscription subscription{.filter = "a"};
+  ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+    store.put_subscription(key, epoch, subscription, std::move(done));
+  }));
+  ASSERT_TRUE(put_delivery(*one, epoch, delivery_of(1, "first")));
+  under_test->kill(*one);
+  EXPECT_TRUE(eventually([&] {
+    const auto place = locate(*two);
+    return place && place->exists && !place->owner && place->subscriptions.size() == 1;
+  }));
+  ASSERT_TRUE(enqueue(*two, "second"));
+  const auto late = put_delivery(*one, epoch, delivery_of(2, "of a zombie"));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().reason(), "fenced");
+  EXPECT_EQ(payloads_of(claim(*two).session), (std::vector<std::string>{"first", "second"}));
+}
+
+TEST_P(RedisSessionStoreTest, LosesItsLeaseWhenItStoodStill) {
+  // A clock that stands still is a process that is stopped: nothing is renewed, and Redis' own time
+  // goes on.
+  sluice::testing::SimClock frozen;
+  RedisFront front(redis().config(), redis().redis(), frozen);
+  const auto made = claim(front);
+  EXPECT_TRUE(whole(front).lease_is_valid(frozen.mono()));
+  EXPECT_TRUE(eventually([&] {
+    const auto tried = try_claim(*two, {.expiry_seconds = 100}, key);
+    return tried && !tried->owned_by_other;
+  }));
+  frozen.advance(config.front_lease);
+  EXPECT_FALSE(whole(front).lease_is_valid(frozen.mono())) << "before anything could tell it";
+  const auto without_lease = try_claim(front, {}, SessionKey("blue/d9"));
+  ASSERT_FALSE(without_lease);
+  EXPECT_EQ(without_lease.error().code(), ErrorCode::kUnavailable);
+  const auto is_told = [&](const char* what) {
+    return std::ranges::contains(front.listener().leases(), what);
+  };
+  EXPECT_TRUE(eventually([&] { return is_told("lost"); }));
+  const auto late = put_delivery(front, made.epoch, delivery_of(1, "x"));
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().reason(), "fenced");
+  EXPECT_TRUE(eventually([&] { return front.listener().leases().back() == "valid"; }));
+  EXPECT_EQ(front.listener().leases(),
+            (std::vector<std::string>{"valid", "uncertain", "lost", "valid"}));
+}
+
+TEST_P(RedisSessionStoreTest, GoesOnAsOwnerWhileRedisIsAway) {
+  for (const bool keeps : {true, false}) {
+    auto proxy = sluice::testing::FaultProxy::start(
+        {.target = require_env("SLUICE_TEST_REDIS_URL").substr(std::string("redis://").size())});
+    ASSERT_TRUE(proxy);
+    redis::Config through = redis().redis();
+    through.url = "redis://" + (*proxy)->address();
+    through.command_timeout = 100ms;
+    SessionStoreConfig short_lease = redis().config();
+    short_lease.front_lease = 300ms;
+    short_lease.session_outage = keeps ? "keep" : "fence";
+    RedisFront front(short_lease, through, redis().clock);
+    const SessionKey mine("blue/outage");
+    ASSERT_TRUE(try_claim(front, {.expiry_seconds = 100}, mine));
+    (*proxy)->refuse_connections(true);
+    (*proxy)->reset();
+    // Its key in Redis runs out, whatever it believes.
+    const std::string lease = redis().keys().lease(front.id().value());
+    EXPECT_TRUE(eventually([&] { return redis().ask(lease, {"EXISTS", lease}).integer() == 0; }));
+    if (keeps) {
+      EXPECT_TRUE(whole(front).lease_is_valid(redis().clock.mono()));
+      EXPECT_EQ(front.listener().leases(), std::vector<std::string>{"valid"});
+    } else {
+      EXPECT_TRUE(eventually([&] { return !whole(front).lease_is_valid(redis().clock.mono()); }));
+    }
+    const auto taken = try_claim(*two, {.expiry_seconds = 100}, mine);
+    ASSERT_TRUE(taken && !taken->owned_by_other);
+    (*proxy)->heal();
+    if (keeps) {
+      EXPECT_TRUE(eventually([&] {
+        return front.listener().fenced() == std::vector<std::string>{"blue/outage"};
+      })) << "the one that was taken";
+    } else {
+      EXPECT_TRUE(
+          eventually([&] { return std::ranges::contains(front.listener().leases(), "lost"); }));
+    }
+    ASSERT_TRUE(wait_for<void>(two->loop(), [&](Done<void> done) {
+      two->store().release(mine, taken->claim.epoch, {.expiry_seconds = 0}, std::move(done));
+    }));
+  }
+}
+
+TEST_P(RedisSessionStoreTest, OutlivesTheLossOfEverything) {
+  const Epoch epoch = claim(*one).epoch;
+  ASSERT_TRUE(put_delivery(*one, epoch, delivery_of(1, "x")));
+  ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+    store.put_wide(key, {.filter = "w"}, std::move(done));
+  }));
+  const auto retained = message_of("r", "kept");
+  ASSERT_TRUE(change(*two, [&](SessionStore& store, Done<void> done) {
+    store.put_retained(retained, std::move(done));
+  }));
+  for (FrontUnderTest* front : {one.get(), two.get()}) {
+    ASSERT_TRUE(eventually([&] {
+      return front->listener().wide().size() == 1 && front->listener().retained().size() == 1;
+    }));
+  }
+
+  lose_everything();
+  const RedisKeys keys = redis().keys();
+  const std::string lease = keys.lease(one->id().value());
+  const std::string record = keys.session(key)[0];
+  const std::string wide = keys.mirror("wide")[0];
+  const std::string values = keys.mirror("retained")[0];
+  const auto is_there = [&](const std::string& name) {
+    return redis().ask(name, {"EXISTS", name}).integer() == 1;
+  };
+  EXPECT_TRUE(eventually([&] { return is_there(lease) && is_there(record); }))
+      << "put back as owned without anybody asking";
+  EXPECT_TRUE(eventually([&] { return is_there(wide) && is_there(values); }));
+  EXPECT_EQ(one->listener().leases(), std::vector<std::string>{"valid"}) << "it goes on";
+  EXPECT_TRUE(try_claim(*two, {.expiry_seconds = 100}, key)->owned_by_other);
+  EXPECT_TRUE(put_delivery(*one, epoch, delivery_of(2, "y")));
+  ASSERT_TRUE(release(*one, epoch, {.expiry_seconds = 100}));
+  const auto after = claim(*two);
+  EXPECT_FALSE(after.session_present) << "half of a session is none";
+  EXPECT_GT(after.epoch, epoch);
+  EXPECT_EQ(two->listener().retained().at("r"), "kept");
+}
+
+TEST_P(RedisSessionStoreTest, PutsASessionBackWhenAWriteMissesIt) {
+  const Epoch epoch = claim(*one).epoch;
+  for (const auto& name : redis().keys().session(key)) redis().ask(name, {"DEL", name});
+  EXPECT_TRUE(put_delivery(*one, epoch, delivery_of(1, "x")));
+  EXPECT_TRUE(locate(*two)->owner);
+  EXPECT_FALSE(claim(*one).session_present) << "what was there before is lost";
+}
+
+TEST_P(RedisSessionStoreTest, ReadsATableAgainWhoseLogWasCutOff) {
+  const auto put = [&](const std::string& topic) {
+    const auto message = message_of(topic, "x");
+    ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+      store.put_retained(message, std::move(done));
+    }));
+  };
+  put("a");
+  ASSERT_TRUE(eventually([&] { return two->listener().retained().contains("a"); }));
+  // As if thousands of changes had come while the fronts did not look: one value and one version
+  // appear, and the log does not tell of them.
+  const auto names = redis().keys().mirror("retained");
+  redis().ask(names[0], {"HDEL", names[0], "a"});
+  redis().ask(names[2], {"HINCRBY", names[2], "ver", "5"});
+  EXPECT_TRUE(eventually([&] { return two->listener().retained().empty(); }));
+  put("b");
+  EXPECT_TRUE(eventually([&] { return two->listener().retained().contains("b"); }));
+}
+
+TEST_P(RedisSessionStoreTest, KeepsAnIdleSessionSmall) {
+  const SessionKey usual(
+      "0192f0c1-7a5e-7cc3-98c4-dc0c0c07398f/0192f0c1-7a5e-7cc3-98c4-dc0c0c073990");
+  const auto made = try_claim(*one, {.expiry_seconds = 3600}, usual);
+  ASSERT_TRUE(made);
+  for (const char* filter : {"$sys/commands/#", "devices/shadow/update/delta", "devices/jobs/+"}) {
+    const StoredSubscription subscription{.filter = filter, .qos = mqtt::Qos::kAtLeastOnce};
+    ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+      store.put_subscription(usual, made->claim.epoch, subscription, std::move(done));
+    }));
+  }
+  ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
+    store.release(usual, made->claim.epoch, {.expiry_seconds = 3600}, std::move(done));
+  }));
+  const std::string record = redis().keys().session(usual)[0];
+  const auto bytes = redis().ask(record, {"MEMORY", "USAGE", record}).integer();
+  RecordProperty("memory_usage", std::to_string(bytes));
+  RecordProperty("key_size", std::to_string(record.size()));
+  RecordProperty("record_size", std::to_string(redis().ask(record, {"STRLEN", record}).integer()));
+  EXPECT_GT(bytes, 0);
+  EXPECT_LE(bytes, 200 + static_cast<std::int64_t>(record.size()));
+  for (const std::size_t other : {1U, 2U}) {
+    const std::string name = redis().keys().session(usual)[other];
+    EXPECT_EQ(redis().ask(name, {"EXISTS", name}).integer(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::front::testing

@@ -1,0 +1,51 @@
+#pragma once
+
+#include "ports.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sluice/base/clock.h>
+#include <sluice/base/result.h>
+#include <sluice/mqtt/message.h>
+#include <sluice/mqtt/session.h>
+
+/// The binary records of a store that outlives the process: a version byte, then varints and
+/// length-prefixed texts; an empty field costs one byte. A later version reads what an earlier one
+/// wrote. What is damaged gives kDataLoss, never a crash: the bytes come from outside.
+namespace sluice::front {
+
+/// One moment on both clocks: expiry is monotonic in memory and wall time in a store.
+struct Moment {
+  WallTime wall{};
+  MonoTime mono{};
+
+  static Moment of(const Clock& clock) { return {.wall = clock.wall(), .mono = clock.mono()}; }
+};
+
+/// Message::publisher is left out: it means something to the running process alone.
+std::string encode_message(const mqtt::Message& message, const Moment& now);
+Result<mqtt::Message> decode_message(std::string_view record, const Moment& now);
+
+/// The sequence is not part of the record: it names the record.
+std::string encode_delivery(const mqtt::Delivery& delivery, const Moment& now);
+Result<mqtt::Delivery> decode_delivery(std::string_view record, std::uint64_t sequence,
+                                       const Moment& now);
+
+/// What changes of a delivery once it is under way; laid over the delivery's record when read, so
+/// that a message is written once however often its state changes.
+std::string encode_progress(const mqtt::Delivery& delivery);
+Result<> apply_progress(std::string_view record, mqtt::Delivery& delivery);
+
+/// What names a subscription within its session: the group and the filter.
+std::string subscription_name(std::string_view group, std::string_view filter);
+/// The fixed-size rest: options and identifier.
+std::string encode_subscription_options(const StoredSubscription& subscription);
+/// A list of them as the session's record holds it: a little-endian u16 with the size of the name,
+/// the name, the options; so plain that Redis' Lua can splice it.
+std::string encode_subscription(const StoredSubscription& subscription);
+Result<std::vector<StoredSubscription>> decode_subscriptions(std::string_view list);
+
+}  // namespace sluice::front

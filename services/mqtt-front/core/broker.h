@@ -1,0 +1,211 @@
+#pragma once
+
+#include "core/admission.h"
+#include "core/client.h"
+#include "core/device_change.h"
+#include "core/front_metrics.h"
+#include "core/options.h"
+#include "core/retained_messages.h"
+#include "core/routes.h"
+#include "core/tenant_limits.h"
+#include "ports.h"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <sluice/base/clock.h>
+#include <sluice/base/random.h>
+#include <sluice/ingest/message_ids.h>
+#include <sluice/ingest/topic_map.h>
+
+namespace sluice::front {
+
+/// What happened to a client, for whoever logs and tells others.
+class ClientObserver {
+ public:
+  virtual ~ClientObserver() = default;
+  virtual void on_opened(const Client& client, std::uint64_t epoch, std::string_view protocol) = 0;
+  virtual void on_ended(const Client& client, std::uint64_t epoch, std::string_view reason) = 0;
+  /// `what` names the clause, the limit and its value, or the reason of the registry.
+  virtual void on_refused(const Peer& peer, std::string_view client_id, mqtt::ReasonCode reason,
+                          std::string_view what) = 0;
+};
+
+/// A client on its way to the loop that owns its session: between CONNECT and CONNACK.
+struct Departure {
+  mqtt::Connection connection;
+  mqtt::Output output{};
+  Peer peer{};
+  Arrival arrival{};
+  IdentityPtr identity{};
+  SessionKey key{};
+};
+
+/// Which loop owns a session: that of its key, so that a session has one thread for all its life
+/// and two connections of one device can never race.
+std::size_t loop_of(const SessionKey& key, std::size_t loops);
+
+/// All clients and sessions of one loop. Single-threaded: its loop's.
+class Broker {
+ public:
+  struct Ports {
+    const Clock& clock;
+    Random& random;
+    RecordSink& sink;
+    Authenticator& authenticator;
+    SessionStore& store;
+    Neighbours& neighbours;
+    Routes& routes;              // shared by all loops
+    RetainedMessages& retained;  // shared by all loops
+    ClientObserver& observer;
+    FrontMetrics& metrics;
+    const ingest::TopicMap& topics;
+    ConnectionAdmission& admission;     // shared by all loops
+    TenantBucketTable& tenant_buckets;  // shared by all loops
+    const TenantLimits::Settings& tenant_limits;
+    std::size_t loop = 0;  // this one of `loops`
+    std::size_t loops = 1;
+  };
+  Broker(const Options& options, const Ports& ports);
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  /// A new stream. The client lives until it has ended and everything it began has come back.
+  Client& open(Link& link, Peer peer);
+
+  /// Takes a client out that asked for it with Link::move_soon(); not from within a call of it.
+  Departure depart(Client& client);
+  Client& arrive(Link& link, Departure departure);
+  void claim(Client& client);
+
+  /// Of records that are no message of a client, such as events about it: nobody waits for what
+  /// becomes of them.
+  static constexpr std::uint64_t kEventToken = ~std::uint64_t{1};
+
+  /// What became of a record.
+  struct Stored {
+    std::uint64_t token = 0;
+    bool is_stored = false;
+  };
+  void on_stored(std::span<const Stored> stored);
+  /// Offers again what had no room. Called after on_stored().
+  void retry_records();
+  /// Sockets are not to be read.
+  bool is_full() const { return !stalled_.empty() || ports_.sink.is_full(); }
+
+  /// A message from outside of any connection: gRPC, or a will. `done` may be called at once.
+  void publish(std::string_view tenant, mqtt::MessagePtr message, Done<FanOutCounts> done);
+  /// For a session of this loop: to its connection, or to its queue in the store.
+  void deliver(const SessionKey& key, Parcel parcel, Done<Neighbours::Outcome> done);
+  /// The same for another front, which believes that the session is held here. If it is not:
+  /// kUnavailable with reason "not_here". It is not looked for, as two fronts that each believe it
+  /// of the other would hand the message to and fro.
+  void deliver_here(const SessionKey& key, Parcel parcel, Done<Neighbours::Outcome> done);
+
+  /// Ends the session's connection for another front; answers when nothing more will come of it.
+  void release(const SessionKey& key, Epoch epoch, Done<bool> done);
+
+  /// Ends connections by what the registry said of them.
+  void on_change(const DeviceChange& change);
+  /// A record of control.limits; nullptr: the tenant is back to what is configured.
+  Result<> on_limit(std::string_view tenant, const limits::v1::LimitChange* change);
+  /// Ends some connections, for draining; false when none is left.
+  bool drain_some(std::size_t count, std::string_view server_reference);
+  void begin_drain() { is_draining_ = true; }
+  /// Everything at once: the lease is lost.
+  void drop_all(std::string_view reason);
+  /// One session has a later owner: its connection ends, and nothing more comes of it here.
+  void fence(const SessionKey& key, Epoch epoch);
+
+  std::size_t clients() const { return clients_by_key_.size(); }
+  /// Those as well that have not said who they are, or that have ended and wait for what they
+  /// began.
+  std::size_t streams() const { return slots_.size() - free_slots_.size(); }
+
+ private:
+  friend class Client;
+
+  struct KeyOf {
+    using is_transparent = void;
+    std::size_t operator()(const Client* client) const;
+    std::size_t operator()(const SessionKey& key) const;
+  };
+  struct SameKey {
+    using is_transparent = void;
+    bool operator()(const Client* a, const Client* b) const;
+    bool operator()(const Client* a, const SessionKey& b) const;
+    bool operator()(const SessionKey& a, const Client* b) const;
+  };
+
+  // Claiming a session: one client at a time holds it, one at most waits for it.
+  void ask_store(Client& client);
+  void on_claimed(Client& client, Result<SessionStore::ClaimOutcome> outcome);
+  void on_ended(Client& client);
+  void release_session(Client& client);
+  void on_released(Client& client);
+  /// One of the client's calls of the store has come back; settle() is to follow. False: it was
+  /// fenced, nothing may be acknowledged any more.
+  bool came_back(Client& client, const Result<>& done);
+  /// Takes a client that has ended as far as it goes: lets go of its session when that knows of all
+  /// QoS 2 publishes, frees it when nothing will come back to it.
+  void settle(Client& client);
+
+  // Publishing.
+  void append(Client& client, const mqtt::Publish& publish, mqtt::PublishId id,
+              const RecordSink::Record& record);
+  bool retain(std::string_view tenant, mqtt::MessagePtr message);
+  /// `own`: how the publisher itself gets it, by its own subscriptions.
+  void publish(const SessionKey& publisher, std::string_view tenant, mqtt::MessagePtr message,
+               std::optional<mqtt::Delivery> own, Done<FanOutCounts> done);
+  void send_to(const SessionKey& key, Parcel parcel, Done<Neighbours::Outcome> done);
+  void deliver_waiting(const SessionKey& key, Client::Waiting waiting);
+  void deliver_elsewhere(const SessionKey& key, Parcel parcel, Done<Neighbours::Outcome> done);
+  void forward(const SessionStore::Owned& owner, const SessionKey& key, Parcel parcel,
+               Done<Neighbours::Outcome> done);
+  void wait_for_session(Client& client, Client::Waiting waiting);
+  void enqueue_offline(const SessionKey& key, const SessionStore::Place& place, Parcel parcel,
+                       Done<Neighbours::Outcome> done);
+  void fire_will(Client& client);
+  /// What the conformance profile does for kResetTopic: nothing is left of this loop but `client`.
+  void reset_profile(const Client& client);
+  void apply(const DeviceChange& change, Client& client);
+
+  Client* find(const SessionKey& key);
+  bool is_own_filter(const Identity& identity, std::string_view filter) const;
+  std::string make_client_id();
+  WallTime wall_now() const { return ports_.clock.wall(); }
+
+  const Options& options_;
+  Ports ports_;
+  const ingest::TopicMap& topics_;
+  ingest::MessageIds message_ids_;
+  TenantLimits tenant_limits_;
+  std::vector<std::unique_ptr<Client>> slots_;
+  std::vector<std::uint32_t> free_slots_;
+  std::unordered_set<Client*, KeyOf, SameKey> clients_by_key_;  // that own or claim a session
+  std::unordered_map<SessionKey, Client*> waiting_;             // for one of those to let go
+  struct Stalled {
+    std::string topic;
+    std::string key;
+    std::string value;
+    std::int32_t partition;
+    std::uint64_t token;
+  };
+  std::deque<Stalled> stalled_;
+  std::string value_;  // the record being made; kept for its memory
+  std::string server_reference_;
+  IdentityPtr anybody_;                           // of every client in the conformance profile
+  std::unordered_set<SessionKey> left_sessions_;  // there: kept without a connection, for the reset
+  bool is_draining_ = false;
+  bool is_dropping_ = false;  // within drop_all()
+};
+
+}  // namespace sluice::front

@@ -1,0 +1,108 @@
+#pragma once
+
+#include "core/device_change.h"
+#include "core/identity.h"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include <sluice/base/clock.h>
+
+namespace sluice::front {
+
+/// SHA-256 of everything that a question to the registry says of a device: kind of credential, the
+/// credential, and the claimed device. Were the claim left out, the refusal of a wrong claim would
+/// be taken for a refusal of the credential.
+using CredentialKey = std::array<std::byte, 32>;
+
+/// What is known of a credential.
+struct Verdict {
+  enum class Kind : std::uint8_t {
+    kIdentity,     // it is this device
+    kRefused,      // the registry says no
+    kUnavailable,  // the registry cannot say and the cache must not: refuse with 0x88
+    kAskAgain,     // something changed while the registry answered: its answer is not to be used
+  };
+  Kind kind = Kind::kUnavailable;
+  IdentityPtr identity{};
+  int refusal = 0;        // device.v1.RefusalReason
+  bool is_stale = false;  // served past its time because the registry could not be asked
+};
+
+/// Spares the registry the question at each connect, and the devices its failures. Shared by all
+/// loops behind one mutex: it is touched a few times per connect and never per message, and a shard
+/// per loop would ask once per loop and apply each change as often. Thread-safe; no I/O.
+///
+/// A question is asked once however many connections wait for its answer:
+///   begin()    kAnswered: done. kAsk: the caller asks the registry and calls complete() or fail(),
+///              whatever happens. kWait: another one has asked; the waiter is called with its
+///              verdict.
+/// Waiters run on the thread that completes, after the lock is released, and post to their own
+/// loop.
+class IdentityCache {
+ public:
+  struct Settings {
+    std::size_t max_identities = 200'000;  // about 1 KiB each with a common policy
+    /// Kept apart, so that guessed credentials cannot push out good ones.
+    std::size_t max_refusals = 20'000;
+    std::size_t max_questions = 4096;      // under way at once
+    std::size_t max_waiters = 16'384;      // over all questions
+    std::size_t max_changes = 65'536;      // remembered for answers that cross them
+    std::chrono::seconds default_ttl{60};  // where the registry says none
+    std::chrono::seconds max_ttl{3600};    // whatever the registry says
+    std::chrono::seconds refusal_ttl{5};
+    /// How long an identity may be served while the registry cannot be asked.
+    std::chrono::seconds stale_max{std::chrono::hours(24)};
+  };
+  struct Now {
+    WallTime wall{};
+    MonoTime mono{};
+  };
+  using Waiter = std::move_only_function<void(const Verdict&)>;
+
+  explicit IdentityCache(const Settings& settings);
+  ~IdentityCache();
+
+  struct Begun {
+    enum class Step : std::uint8_t { kAnswered, kAsk, kWait, kFull };
+    Step step = Step::kFull;  // kFull: too many questions or waiters, refuse with 0x89
+    Verdict verdict{};        // of kAnswered
+  };
+  /// `waiter` is taken only with kWait.
+  Begun begin(const CredentialKey& key, Now now, Waiter& waiter);
+  /// The registry's answer. Returns the verdict that the waiters got too.
+  Verdict complete(const CredentialKey& key, IdentityPtr identity, Now now);
+  Verdict complete_refused(const CredentialKey& key, int refusal, Now now);
+  /// The registry could not be asked or gave an answer that makes no sense.
+  Verdict fail(const CredentialKey& key, Now now);
+
+  /// Forgets what the change makes untrue; costs what it touches. False when a later state of the
+  /// same thing is known: live sessions then need not hear of it either.
+  bool on_change(const DeviceChange& change);
+
+  struct Stats {
+    std::size_t identities = 0;
+    std::size_t refusals = 0;
+    std::size_t questions = 0;
+    std::size_t waiters = 0;
+    std::uint64_t hits = 0;
+    std::uint64_t refused_hits = 0;
+    std::uint64_t misses = 0;
+    std::uint64_t joined = 0;  // questions that became one
+    std::uint64_t stale_served = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t ended_by_change = 0;
+    std::uint64_t outdated_answers = 0;
+  };
+  Stats stats() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::front

@@ -1,0 +1,128 @@
+#include "core/routes.h"
+
+namespace sluice::front {
+namespace {
+
+std::string spelled(std::string_view filter, std::string_view group) {
+  if (group.empty()) return std::string(filter);
+  std::string out = "$share/";
+  out.append(group).append("/").append(filter);
+  return out;
+}
+
+}  // namespace
+
+std::string_view tenant_of(const SessionKey& key) {
+  const std::string_view text = key.value();
+  const std::size_t slash = text.find('/');
+  return slash == std::string_view::npos ? std::string_view() : text.substr(0, slash);
+}
+
+class TenantRoutes::Members final : public mqtt::MemberStates {
+ public:
+  explicit Members(const TenantRoutes& routes) : routes_(routes) {}
+  State state_of(mqtt::SubscriberId member) const override {
+    const auto found = routes_.subscribers_.find(member);
+    const bool is_online = found != routes_.subscribers_.end() && found->second.is_online;
+    return {.presence = is_online ? Presence::kOnline : Presence::kOffline, .unacknowledged = 0};
+  }
+
+ private:
+  const TenantRoutes& routes_;
+};
+
+TenantRoutes::TenantRoutes(std::size_t max_subscriptions, Random& random, mqtt::TopicLimits topics)
+    : index_({.max_subscriptions = max_subscriptions, .topics = topics}, random) {}
+
+TenantRoutes::Put TenantRoutes::put(const SessionKey& key, const StoredSubscription& subscription) {
+  const std::lock_guard lock(mutex_);
+  const auto [id, is_new_subscriber] = ids_.try_emplace(key, next_id_);
+  if (is_new_subscriber) subscribers_[next_id_++] = {.key = key};
+  std::vector<std::string>& filters = subscribers_[id->second].filters;
+  std::string filter = spelled(subscription.filter, subscription.group);
+  const auto added = index_.add(id->second, filter,
+                                {.qos = subscription.qos,
+                                 .no_local = subscription.no_local,
+                                 .retain_as_published = subscription.retain_as_published,
+                                 .subscription_id = subscription.subscription_id});
+  using Added = mqtt::SubscriptionIndex::Added;
+  if (added == Added::kNew) filters.push_back(std::move(filter));
+  size_.store(index_.size(), std::memory_order_relaxed);
+  if (filters.empty()) {
+    subscribers_.erase(id->second);
+    ids_.erase(id);
+  }
+  switch (added) {
+    case Added::kNew:
+      return Put::kNew;
+    case Added::kReplaced:
+      return Put::kReplaced;
+    case Added::kInvalid:
+      return Put::kInvalid;
+    case Added::kFull:
+      break;
+  }
+  return Put::kFull;
+}
+
+bool TenantRoutes::remove(const SessionKey& key, std::string_view filter, std::string_view group) {
+  const std::lock_guard lock(mutex_);
+  const auto id = ids_.find(key);
+  const std::string name = spelled(filter, group);
+  if (id == ids_.end() || !index_.remove(id->second, name)) return false;
+  size_.store(index_.size(), std::memory_order_relaxed);
+  const auto subscriber = subscribers_.find(id->second);
+  std::erase(subscriber->second.filters, name);
+  if (subscriber->second.filters.empty()) {
+    subscribers_.erase(subscriber);
+    ids_.erase(id);
+  }
+  return true;
+}
+
+std::vector<std::string> TenantRoutes::remove_all(const SessionKey& key) {
+  if (is_empty()) return {};
+  const std::lock_guard lock(mutex_);
+  const auto id = ids_.find(key);
+  if (id == ids_.end()) return {};
+  const auto subscriber = subscribers_.find(id->second);
+  std::vector<std::string> filters = std::move(subscriber->second.filters);
+  index_.remove_all(id->second, filters);
+  size_.store(index_.size(), std::memory_order_relaxed);
+  subscribers_.erase(subscriber);
+  ids_.erase(id);
+  return filters;
+}
+
+void TenantRoutes::set_online(const SessionKey& key, bool is_online) {
+  if (is_empty()) return;
+  const std::lock_guard lock(mutex_);
+  const auto id = ids_.find(key);
+  if (id != ids_.end()) subscribers_[id->second].is_online = is_online;
+}
+
+std::vector<Target> TenantRoutes::match(std::string_view topic, const SessionKey& publisher) {
+  const std::lock_guard lock(mutex_);
+  const auto id = ids_.find(publisher);
+  const auto result =
+      matcher_.match(index_, topic, id == ids_.end() ? 0 : id->second, Members(*this));
+  std::vector<Target> targets;
+  targets.reserve(result.targets.size());
+  for (const auto& target : result.targets) {
+    targets.push_back(
+        {.key = subscribers_.at(target.subscriber).key,
+         .qos = target.qos,
+         .retain_as_published = target.retain_as_published,
+         .subscription_ids = {target.subscription_ids.begin(), target.subscription_ids.end()}});
+  }
+  return targets;
+}
+
+TenantRoutes& Routes::of(std::string_view tenant) {
+  const std::lock_guard lock(mutex_);
+  auto& routes = tenants_[std::string(tenant)];
+  if (!routes) routes = std::make_unique<TenantRoutes>(max_subscriptions_, random_, topics_);
+  return *routes;
+}
+
+}  // namespace sluice::front

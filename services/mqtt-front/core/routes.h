@@ -1,0 +1,95 @@
+#pragma once
+
+#include "ports.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <sluice/base/ids.h>
+#include <sluice/base/random.h>
+#include <sluice/mqtt/shared_group.h>
+#include <sluice/mqtt/subscription_index.h>
+
+namespace sluice::front {
+
+/// What became of a message that was published to many.
+struct FanOutCounts {
+  std::uint32_t delivered = 0;
+  std::uint32_t queued = 0;
+  std::uint32_t dropped = 0;
+  std::uint32_t failed = 0;  // of the dropped ones: nobody could say, trying again may help
+};
+
+/// One session that a message goes to, and how.
+struct Target {
+  SessionKey key{};
+  mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
+  bool retain_as_published = false;
+  std::vector<std::uint32_t> subscription_ids{};
+};
+
+/// The wide subscriptions of one tenant: those that reach beyond the subscriber's own device. Here
+/// are those of all fronts. Thread-safe; who publishes asks is_empty() first, which takes no lock,
+/// because most tenants have none and every message passes here.
+class TenantRoutes {
+ public:
+  TenantRoutes(std::size_t max_subscriptions, Random& random, mqtt::TopicLimits topics = {});
+
+  bool is_empty() const { return size_.load(std::memory_order_relaxed) == 0; }
+
+  enum class Put : std::uint8_t { kNew, kReplaced, kInvalid, kFull };
+  Put put(const SessionKey& key, const StoredSubscription& subscription);
+  bool remove(const SessionKey& key, std::string_view filter, std::string_view group);
+  /// Everything of a session that begins anew; what it was, as the client once wrote it.
+  std::vector<std::string> remove_all(const SessionKey& key);
+
+  /// Whether the session is connected; shared subscriptions prefer those that are.
+  void set_online(const SessionKey& key, bool is_online);
+
+  /// Whom a message goes to. `publisher` gets nothing by subscriptions with No Local.
+  std::vector<Target> match(std::string_view topic, const SessionKey& publisher);
+
+ private:
+  struct Subscriber {
+    SessionKey key{};
+    std::vector<std::string> filters{};  // `$share/{group}/` included
+    bool is_online = false;
+  };
+  class Members;
+
+  std::mutex mutex_;  // guards what follows
+  mqtt::SubscriptionIndex index_;
+  mqtt::Matcher matcher_{};
+  std::unordered_map<mqtt::SubscriberId, Subscriber> subscribers_{};
+  std::unordered_map<SessionKey, mqtt::SubscriberId> ids_{};
+  mqtt::SubscriberId next_id_ = 1;
+  std::atomic<std::size_t> size_{0};
+};
+
+/// The routes of every tenant. Thread-safe. A TenantRoutes lives as long as this.
+class Routes {
+ public:
+  Routes(std::size_t max_subscriptions_per_tenant, Random& random, mqtt::TopicLimits topics = {})
+      : max_subscriptions_(max_subscriptions_per_tenant), topics_(topics), random_(random) {}
+
+  TenantRoutes& of(std::string_view tenant);
+
+ private:
+  const std::size_t max_subscriptions_;
+  const mqtt::TopicLimits topics_;
+  Random& random_;
+  std::mutex mutex_;  // guards what follows
+  std::unordered_map<std::string, std::unique_ptr<TenantRoutes>> tenants_{};
+};
+
+/// Tenant of a session: what comes before the '/' of its key; empty in the conformance profile.
+std::string_view tenant_of(const SessionKey& key);
+
+}  // namespace sluice::front

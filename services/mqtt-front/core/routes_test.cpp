@@ -1,0 +1,93 @@
+#include "core/routes.h"
+
+#include <sluice/testing/sim_random.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace sluice::front {
+namespace {
+
+using mqtt::Qos;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+class RoutesOfATenant : public ::testing::Test {
+ protected:
+  std::vector<std::string> keys(std::string_view topic, const SessionKey& publisher = {}) {
+    std::vector<std::string> found;
+    for (const Target& target : routes.match(topic, publisher)) found.push_back(target.key.value());
+    return found;
+  }
+  sluice::testing::SimRandom random{1};
+  Routes all{3, random};
+  TenantRoutes& routes = all.of("blue");
+  const SessionKey one{"blue/d1"};
+  const SessionKey two{"blue/d2"};
+};
+
+TEST_F(RoutesOfATenant, AreNotThoseOfAnother) {
+  routes.put(one, {.filter = "a/#"});
+  EXPECT_TRUE(all.of("red").is_empty());
+  EXPECT_EQ(&all.of("blue"), &routes);
+}
+
+TEST_F(RoutesOfATenant, FindWhoSubscribed) {
+  EXPECT_EQ(routes.put(one, {.filter = "a/+", .qos = Qos::kAtLeastOnce, .subscription_id = 4}),
+            TenantRoutes::Put::kNew);
+  EXPECT_EQ(routes.put(two, {.filter = "a/b"}), TenantRoutes::Put::kNew);
+  EXPECT_THAT(keys("a/b"), UnorderedElementsAre("blue/d1", "blue/d2"));
+  const auto targets = routes.match("a/c", {});
+  ASSERT_EQ(targets.size(), 1U);
+  EXPECT_EQ(targets[0].qos, Qos::kAtLeastOnce);
+  EXPECT_THAT(targets[0].subscription_ids, ElementsAre(4));
+}
+
+TEST_F(RoutesOfATenant, AreBoundedAndTakeFiltersAlone) {
+  EXPECT_EQ(routes.put(one, {.filter = "a/#/b"}), TenantRoutes::Put::kInvalid);
+  for (const char* filter : {"a", "b", "c"}) routes.put(one, {.filter = filter});
+  EXPECT_EQ(routes.put(one, {.filter = "c", .qos = Qos::kAtLeastOnce}),
+            TenantRoutes::Put::kReplaced);
+  EXPECT_EQ(routes.put(two, {.filter = "d"}), TenantRoutes::Put::kFull);
+  EXPECT_FALSE(routes.remove(two, "d", ""));
+  EXPECT_TRUE(routes.remove(one, "a", ""));
+  EXPECT_EQ(routes.put(two, {.filter = "d"}), TenantRoutes::Put::kNew);
+}
+
+TEST_F(RoutesOfATenant, SpareThePublisherWhereItWantsNoLocal) {
+  routes.put(one, {.filter = "a", .no_local = true});
+  routes.put(two, {.filter = "a", .no_local = true});
+  EXPECT_THAT(keys("a", one), ElementsAre("blue/d2"));
+}
+
+TEST_F(RoutesOfATenant, ChooseOneOfAGroupAndPreferWhoIsOnline) {
+  routes.put(one, {.filter = "a", .group = "g"});
+  routes.put(two, {.filter = "a", .group = "g"});
+  routes.set_online(two, true);
+  for (int i = 0; i < 4; ++i) EXPECT_THAT(keys("a"), ElementsAre("blue/d2"));
+  routes.set_online(two, false);
+  EXPECT_EQ(keys("a").size(), 1U);
+  EXPECT_TRUE(routes.remove(one, "a", "g"));
+  EXPECT_FALSE(routes.remove(two, "a", ""));
+  EXPECT_THAT(keys("a"), ElementsAre("blue/d2"));
+}
+
+TEST_F(RoutesOfATenant, ForgetASessionAltogether) {
+  routes.put(one, {.filter = "a"});
+  routes.put(one, {.filter = "b", .group = "g"});
+  routes.put(two, {.filter = "a"});
+  EXPECT_THAT(routes.remove_all(one), UnorderedElementsAre("a", "$share/g/b"));
+  EXPECT_THAT(routes.remove_all(one), IsEmpty());
+  EXPECT_THAT(keys("a"), ElementsAre("blue/d2"));
+  EXPECT_TRUE(routes.remove(two, "a", ""));
+  EXPECT_TRUE(routes.is_empty());
+}
+
+TEST(TenantOf, IsWhatComesBeforeTheDevice) {
+  EXPECT_EQ(tenant_of(SessionKey("blue/d1")), "blue");
+  EXPECT_EQ(tenant_of(SessionKey("/client")), "");
+}
+
+}  // namespace
+}  // namespace sluice::front

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Connects a first device: registers it, publishes a message over MQTT that Kafka must acknowledge, prints how to do the same.
+
+`make run` calls this when the front is ready, after the registry's demo. From the environment:
+  SLUICE_DEMO_ADDRESSES  {"service": {"listener": "host:port"}} as JSON
+  SLUICE_DEMO_CA_FILE    authority that the certificates are from
+  SLUICE_DEMO_KEY_FILE   an API key of the platform's admin; the demo tenant's lies beside it
+"""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+TENANT = "demo"
+DEVICE = "hello-1"
+
+
+def call(url: str, context: ssl.SSLContext, key: str, method: str, path: str, body=None) -> dict:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data=data, method=method, headers={"Authorization": f"Bearer {key}"})
+    if data is not None:
+        request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def device_with_token(url: str, context: ssl.SSLContext, key: str, file: Path) -> dict:
+    """A device of the demo tenant and its token, kept between runs: the registry tells a token once."""
+    if file.exists():
+        return json.loads(file.read_text())
+    made = call(url, context, key, "POST", "/v1/devices", {"external_id": DEVICE, "device_class": "meter", "fleet_id": "north"})
+    device = {"id": made["device_id"], "token": made["auth_token"]}
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(device))
+    return device
+
+
+def main() -> int:
+    addresses = json.loads(os.environ["SLUICE_DEMO_ADDRESSES"])
+    front = addresses["mqtt-front"]
+    key_file = Path(os.environ["SLUICE_DEMO_KEY_FILE"])
+    tenant_key = key_file.parent / "demo-key"
+    if "device-registry" not in addresses or not tenant_key.exists():
+        print("mqtt-front: no demo without the registry's")
+        return 0
+    ca = os.environ["SLUICE_DEMO_CA_FILE"]
+    context = ssl.create_default_context(cafile=ca)
+    device = device_with_token(f"https://{addresses['device-registry']['http']}", context, tenant_key.read_text().strip(),
+                               key_file.parent / "demo-device.json")
+    topic = f"tenant/{TENANT}/device/{device['id']}/telemetry"
+    host, port = front["mqtts"].rsplit(":", 1)
+    publish = ["mosquitto_pub", "--cafile", ca, "-h", host, "-p", port, "-i", device["id"], "-u", device["id"],
+               "-P", device["token"], "-q", "1", "-t", topic, "-m", '{"metrics":{"temperature":21.5}}']
+    # Its status says whether the message was acknowledged: at QoS 1 that is Kafka's word.
+    subprocess.run(publish, check=True, timeout=30)
+    plain_host, plain_port = front["mqtt"].rsplit(":", 1)
+    print(f"""
+device `{DEVICE}` has published its first message; do the same (status 0: it is in Kafka):
+
+  mosquitto_pub --cafile {ca} -h {host} -p {port} -i {device['id']} -u {device['id']} -P {device['token']} \\
+    -q 1 -t {topic} -m '{{"metrics":{{"temperature":21.5}}}}'
+
+  # without TLS, on this machine: -h {plain_host} -p {plain_port} and no --cafile; over WebSocket: ws://{front["ws"]}/mqtt
+  # what the platform sends to it
+  mosquitto_sub --cafile {ca} -h {host} -p {port} -i {device['id']} -u {device['id']} -P {device['token']} \\
+    -q 1 -t tenant/{TENANT}/device/{device['id']}/commands
+""", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (subprocess.SubprocessError, urllib.error.URLError) as fault:
+        sys.exit(f"demo: {fault}")

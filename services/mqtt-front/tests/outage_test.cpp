@@ -1,0 +1,159 @@
+// Not one acknowledged message is missing, whatever stops, and a device's order is kept.
+#include "kafka_relay.h"
+#include "ledger.h"
+#include "platform.h"
+#include "telemetry_log.h"
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <mutex>
+#include <thread>
+
+#include <sluice/testing/environment.h>
+#include <sluice/testing/eventually.h>
+
+#include <gtest/gtest.h>
+
+namespace sluice::front::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using mqtt::PacketType;
+using mqtt::Qos;
+using mqtt::ReasonCode;
+using sluice::testing::eventually;
+
+class Outage : public ::testing::Test {
+ protected:
+  std::string broker() const { return sluice::testing::require_env("SLUICE_TEST_KAFKA_BROKERS"); }
+  /// The present front's, which a test may replace.
+  std::string address() {
+    const std::lock_guard lock(mutex_);
+    return address_;
+  }
+  void set_address(const std::string& address) {
+    const std::lock_guard lock(mutex_);
+    address_ = address;
+  }
+
+  Platform& platform = shared_platform();
+
+ private:
+  std::mutex mutex_;
+  std::string address_;
+};
+
+TEST_F(Outage, NothingIsAcknowledgedWhileKafkaStallsAndEverythingIsThereAfterwards) {
+  KafkaRelay relay(broker());
+  const auto front = platform.start_front({{"SLUICE_KAFKA_BROKERS", relay.address()},
+                                           {"SLUICE_KAFKA_PRODUCER_DELIVERY_TIMEOUT", "60s"}});
+  Ledgers ledgers(platform, 8, [&] { return front->address("mqtt"); });
+  ASSERT_TRUE(ledgers.wait_for_acks(2000)) << front->process().output();
+
+  relay.proxy().freeze();
+  const Device device = platform.make_device();
+  MqttClient client = front->client();
+  client.connect(device.session());
+  client.send_publish(device.telemetry(), "stalled", Qos::kAtLeastOnce, 1);
+  // Every window is full of unanswered publishes: nothing more can come.
+  ASSERT_TRUE(eventually([&] { return ledgers.sent() == ledgers.acked() + 8 * 20; }));
+  const std::uint64_t acked = ledgers.acked();
+  client.send_ping();
+  EXPECT_EQ(client.expect(PacketType::kPingresp).type, PacketType::kPingresp);
+  EXPECT_FALSE(client.receive(300ms));
+  EXPECT_EQ(ledgers.acked(), acked);
+
+  relay.proxy().thaw();
+  EXPECT_EQ(client.expect(PacketType::kPuback).packet_id, 1);
+  EXPECT_TRUE(ledgers.wait_for_acks(2000));
+  EXPECT_EQ(ledgers.reconcile(platform.kafka_namespace()), "");
+}
+
+TEST_F(Outage, MemoryStaysBoundedWhileKafkaStalls) {
+  KafkaRelay relay(broker());
+  const auto front = platform.start_front({{"SLUICE_KAFKA_BROKERS", relay.address()},
+                                           {"SLUICE_KAFKA_PRODUCER_MAX_IN_FLIGHT", "1MiB"},
+                                           {"SLUICE_KAFKA_PRODUCER_DELIVERY_TIMEOUT", "60s"},
+                                           {"SLUICE_DEVICE_BYTES_PER_SECOND", "0"},
+                                           {"SLUICE_LOOPS", "1"},
+                                           {"SLUICE_MQTT_RECEIVE_MAXIMUM", "65535"}});
+  const Device device = platform.make_device();
+  MqttClient client = front->client();
+  client.connect(device.session());
+  client.publish(device.telemetry(), "first");
+  relay.proxy().freeze();
+  const std::int64_t before = front->resident_kib();
+  // Until the kernel's buffers are full as well: the front has stopped reading.
+  const std::string payload(16 * 1024, 'x');
+  std::atomic<int> sent{0};
+  std::jthread sender([&] {
+    for (std::uint16_t id = 2; id < 4000; ++id) {
+      if (!client.send_publish(device.telemetry(), payload, Qos::kAtLeastOnce, id)) return;
+      ++sent;
+    }
+  });
+  EXPECT_TRUE(eventually([&] { return front->metric("sluice_mqtt_stalled_total") > 0; }));
+  EXPECT_LT(front->resident_kib() - before, 16 * 1024);
+  EXPECT_LT(sent, 3000);
+  relay.proxy().thaw();
+  for (std::uint16_t id = 2; id < 4000; ++id) {
+    ASSERT_EQ(client.expect(PacketType::kPuback).packet_id, id);
+  }
+  TelemetryLog log(platform.kafka_namespace());
+  EXPECT_EQ(log.of(device.id).size(), 3999U);
+}
+
+TEST_F(Outage, AKilledFrontLosesNothingItAcknowledged) {
+  auto front = platform.start_front();
+  set_address(front->address("mqtt"));
+  Ledgers ledgers(platform, 8, [&] { return address(); });
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(ledgers.wait_for_acks(2000));
+    front->kill();
+    front = platform.start_front();
+    set_address(front->address("mqtt"));
+  }
+  EXPECT_TRUE(ledgers.wait_for_acks(1000));
+  EXPECT_EQ(ledgers.reconcile(platform.kafka_namespace()), "");
+}
+
+TEST_F(Outage, ARestartOfRedisUnderLoadLosesNothingAcknowledged) {
+  Platform own;
+  const auto front = own.start_front();
+  Ledgers ledgers(own, 8, [&] { return front->address("mqtt"); });
+  ASSERT_TRUE(ledgers.wait_for_acks(2000)) << front->process().output();
+  own.redis().kill();
+  EXPECT_TRUE(ledgers.wait_for_acks(1000)) << "connected devices go on without it";
+  own.redis().start();
+  EXPECT_TRUE(ledgers.wait_for_acks(2000));
+  EXPECT_EQ(ledgers.reconcile(own.kafka_namespace()), "");
+  const Device device = own.make_device();
+  EXPECT_TRUE(eventually(
+      [&] { return front->client().connect(device.session()).reason == ReasonCode::kSuccess; }));
+}
+
+TEST_F(Outage, SigtermSendsClientsElsewhereAndLosesNothingAcknowledged) {
+  auto front = platform.start_front({{"SLUICE_SERVER_REFERENCE", "other.example.com:8883"}});
+  const auto next = platform.start_front();
+  set_address(front->address("mqtt"));
+  Ledgers ledgers(platform, 8, [&] { return address(); });
+  ASSERT_TRUE(ledgers.wait_for_acks(2000));
+  const Device device = platform.make_device();
+  MqttClient idle = front->client();
+  idle.connect(device.session());
+
+  set_address(next->address("mqtt"));
+  front->process().signal(SIGTERM);
+  const Received end = idle.expect(PacketType::kDisconnect);
+  EXPECT_EQ(end.reason, ReasonCode::kUseAnotherServer);
+  EXPECT_EQ(end.server_reference, "other.example.com:8883");
+  const auto status = front->process().wait(15s);
+  ASSERT_TRUE(status.has_value());
+  EXPECT_EQ(status->code, 0) << front->process().output();
+  EXPECT_TRUE(ledgers.wait_for_acks(1000));
+  EXPECT_EQ(ledgers.reconcile(platform.kafka_namespace()), "");
+}
+
+}  // namespace
+}  // namespace sluice::front::testing

@@ -1,0 +1,183 @@
+// Sessions outlive connections and fronts, and belong to one front at a time.
+#include "platform.h"
+
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sluice/grpc/raw.h>
+#include <sluice/log/logger.h>
+#include <sluice/metrics/metrics.h>
+#include <sluice/mqtt/v1/mqtt_front.grpc.pb.h>
+#include <sluice/testing/eventually.h>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace sluice::front::testing {
+namespace {
+
+using namespace std::chrono_literals;
+using mqtt::PacketType;
+using mqtt::Qos;
+using mqtt::ReasonCode;
+using sluice::testing::eventually;
+
+constexpr std::uint32_t kExpirySeconds = 600;
+
+/// A service of the platform that sends commands.
+class CommandSender {
+ public:
+  CommandSender(const Platform& platform, const Front& front)
+      : log_("shadow-service", LogLevel::kError, clock_, make_fd_log_sink(STDERR_FILENO)),
+        channel_(rpc::Channel::open({.service = "mqtt-front",
+                                     .address = front.address("grpc"),
+                                     .timeout = 10s,
+                                     .max_attempts = 1},
+                                    platform.identity_of("shadow-service"), clock_, random_, log_,
+                                    metrics_)
+                     .value()),
+        client_(*channel_) {}
+
+  mqtt::v1::PublishResponse send(const Device& device, const std::string& payload) {
+    mqtt::v1::PublishRequest request;
+    request.set_tenant(device.tenant);
+    request.mutable_message()->set_topic(device.topic("commands"));
+    request.mutable_message()->set_payload(payload);
+    request.mutable_message()->set_qos(1);
+    return client_.call(&Client::Stub::Publish, request).value();
+  }
+
+ private:
+  using Client = rpc::Client<mqtt::v1::MqttFrontService>;
+  SystemClock clock_;
+  SystemRandom random_;
+  Registry metrics_;
+  Logger log_;
+  std::unique_ptr<rpc::Channel> channel_;
+  Client client_;
+};
+
+class Sessions : public ::testing::Test {
+ protected:
+  /// Makes a session that is subscribed to its commands, and leaves it.
+  void subscribe(const Front& front, const Device& device) {
+    MqttClient client = front.client();
+    ASSERT_EQ(client.connect(device.session(kExpirySeconds)).reason, ReasonCode::kSuccess);
+    client.send_subscribe(device.topic("commands"), Qos::kAtLeastOnce);
+    ASSERT_EQ(client.expect(PacketType::kSuback).reasons, std::vector{ReasonCode::kGrantedQos1});
+    client.send_disconnect();
+    ASSERT_TRUE(client.wait_closed());
+  }
+  /// Takes one message and acknowledges it.
+  static std::string take(MqttClient& client) {
+    const Received message = client.expect(PacketType::kPublish);
+    client.send_ack(PacketType::kPuback, message.packet_id);
+    return message.payload;
+  }
+
+  Platform& platform = shared_platform();
+};
+
+TEST_F(Sessions, ACommandSentWhileTheDeviceIsAwayIsThereWhenItIsBackOnAnotherFront) {
+  const auto one = platform.start_front();
+  const auto other = platform.start_front();
+  const Device device = platform.make_device();
+  subscribe(*one, device);
+  CommandSender sender(platform, *one);
+  EXPECT_EQ(sender.send(device, "first").queued(), 1U);
+  {
+    MqttClient client = one->client();
+    EXPECT_TRUE(client.connect(device.session(kExpirySeconds, false)).session_present);
+    EXPECT_EQ(take(client), "first");
+    EXPECT_EQ(sender.send(device, "live").delivered(), 1U);
+    EXPECT_EQ(take(client), "live");
+    client.send_disconnect();
+    ASSERT_TRUE(client.wait_closed());
+  }
+  EXPECT_EQ(sender.send(device, "second").queued(), 1U);
+  MqttClient client = other->client();
+  EXPECT_TRUE(client.connect(device.session(kExpirySeconds, false)).session_present);
+  EXPECT_EQ(take(client), "second");
+  // Through a front that does not hold the session.
+  EXPECT_EQ(sender.send(device, "across").delivered(), 1U);
+  EXPECT_EQ(take(client), "across");
+}
+
+TEST_F(Sessions, OfFiftyConnectionsOfOneDeviceOnTwoFrontsOneSurvivesAndGetsTheQueueOnce) {
+  const auto one = platform.start_front();
+  const auto other = platform.start_front();
+  const Device device = platform.make_device();
+  subscribe(*one, device);
+  EXPECT_EQ(CommandSender(platform, *one).send(device, "once").queued(), 1U);
+
+  std::vector<MqttClient> clients;
+  for (int i = 0; i < 50; ++i) clients.push_back((i % 2 == 0 ? one : other)->client());
+  for (MqttClient& client : clients) client.send_connect(device.session(kExpirySeconds, false));
+  // Each is told something; all but one are closed in the end, whatever order they were served in.
+  int deliveries = 0;
+  const auto listen = [&](std::chrono::milliseconds patience) {
+    std::size_t open = 0;
+    for (MqttClient& client : clients) {
+      while (const auto packet = client.receive(patience)) {
+        if (packet->type != PacketType::kPublish) continue;
+        // Whoever is taken over before its acknowledgement arrived has it delivered again: marked.
+        if (!packet->dup) ++deliveries;
+        client.send_ack(PacketType::kPuback, packet->packet_id);
+      }
+      if (!client.is_closed()) ++open;
+    }
+    return open;
+  };
+  EXPECT_TRUE(eventually([&] { return listen(2ms) == 1; }));
+  EXPECT_EQ(listen(20ms), 1U);
+  EXPECT_EQ(deliveries, 1);
+}
+
+TEST_F(Sessions, ASessionOfAKilledFrontGoesOnAtAnother) {
+  const Environment lease{{"SLUICE_SESSION_FRONT_LEASE", "500ms"}};
+  const auto one = platform.start_front(lease);
+  const auto other = platform.start_front(lease);
+  const Device device = platform.make_device();
+  subscribe(*one, device);
+  MqttClient connected = one->client();
+  connected.connect(device.session(kExpirySeconds, false));
+  one->kill();
+  CommandSender sender(platform, *other);
+  MqttClient client = other->client();
+  EXPECT_TRUE(client.connect(device.session(kExpirySeconds, false)).session_present);
+  EXPECT_EQ(sender.send(device, "after").delivered(), 1U);
+  EXPECT_EQ(take(client), "after");
+}
+
+TEST_F(Sessions, AFrozenFrontWhoseSessionsWereTakenOverSaysNothingMore) {
+  const Environment lease{{"SLUICE_SESSION_FRONT_LEASE", "500ms"}};
+  const auto frozen = platform.start_front(lease);
+  const auto other = platform.start_front(lease);
+  const Device device = platform.make_device();
+  subscribe(*frozen, device);
+  MqttClient old = frozen->client();
+  ASSERT_TRUE(old.connect(device.session(kExpirySeconds, false)).session_present);
+
+  frozen->process().signal(SIGSTOP);
+  // Waits in the kernel for the front to go on.
+  old.send_publish(device.telemetry(), "to the frozen one", Qos::kAtLeastOnce, 1);
+  MqttClient client = other->client();
+  ASSERT_TRUE(client.connect(device.session(kExpirySeconds, false)).session_present);
+  CommandSender sender(platform, *other);
+  EXPECT_EQ(sender.send(device, "for the owner").delivered(), 1U);
+  EXPECT_EQ(take(client), "for the owner");
+
+  frozen->process().signal(SIGCONT);
+  while (const auto packet = old.receive()) {
+    EXPECT_EQ(packet->type, PacketType::kDisconnect) << packet->payload;
+  }
+  EXPECT_TRUE(old.is_closed());
+  EXPECT_EQ(client.publish(device.telemetry(), "by the owner").reason, ReasonCode::kSuccess);
+}
+
+}  // namespace
+}  // namespace sluice::front::testing
