@@ -19,7 +19,7 @@ ENTER := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM) docker/toolc
 # Configures once; later CMake looks after itself. $(1): what to build, empty for everything.
 build = $(ENTER) bash -euc '[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET) >/dev/null; cmake --build $(BUILD) $(1)'
 
-.PHONY: help run test itest sim bench lint fmt images charts sbom clean doctor
+.PHONY: help run test itest sim bench fuzz conformance lint fmt images charts sbom clean doctor
 
 help: ## Show this
 	@echo 'make TARGET [VARIABLE=value]'; echo
@@ -49,6 +49,14 @@ bench: ## Run every benchmark against the real stack and print its figures
 	  $(call build); \
 	  exec $(ENTER) python3 docker/stack/stack.py exec -- env SLUICE_BUILD="$$PWD/$(BUILD)" \
 	    bash -euc 'for program; do echo "== $$program"; "$$program"; done' bench $$programs
+
+fuzz: ## Fuzz every parser for FUZZ_SECONDS=60 each, guided by coverage, under sanitizers
+	@$(ENTER) bash -euc '[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null; cmake --build build/fuzz --target fuzz'
+	@exec $(ENTER) env SLUICE_BUILD="$$PWD/build/fuzz" tests/fuzz/run $(or $(FUZZ_SECONDS),60)
+
+conformance: ## Run public MQTT suites (SLUICE_PAHO_TESTING=FOLDER) against the front and Mosquitto
+	@$(call build,--target mqtt-front)
+	@exec $(ENTER) env SLUICE_BUILD="$$PWD/$(BUILD)" SLUICE_PAHO_TESTING="$$SLUICE_PAHO_TESTING" tests/conformance/suites
 
 lint: ## Check formatting, proto, OpenAPI, shell and Python without building
 	@exec $(ENTER) docker/tools/lint
