@@ -46,7 +46,7 @@ void Client::on_publish(const mqtt::Publish& publish, mqtt::PublishId id) {
   if (!options.is_conformance_profile) {
     // An identity and its rights never change under a connection, so one answer holds for all.
     const unsigned variant = 2U * static_cast<unsigned>(publish.qos) + (publish.retain ? 1U : 0U);
-    if ((route.allowed >> variant & 1U) == 0) {
+    if ((unsigned{route.allowed} >> variant & 1U) == 0) {
       const auto allowed =
           identity_->policy.may_publish(publish.topic, publish.qos, publish.retain);
       if (!allowed.is_allowed()) {
