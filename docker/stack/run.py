@@ -73,7 +73,7 @@ class Service:
         return await http_ok(int(self.addresses["ops"].rpartition(":")[2]), "/readyz")
 
 
-async def _declared_settings(binary: Path) -> set[str]:
+async def declared_settings(binary: Path) -> set[str]:
     answer = json.loads(await run([binary, "--print-settings"], what=f"{binary.name} --print-settings"))
     return {entry["name"] for entry in answer}
 
@@ -239,7 +239,7 @@ async def run_platform(arguments) -> int:
         authority = Authority(data / "tls")
         await authority.start()
         await authority.web()
-        members = [Service(name, arguments.bin / name, await _declared_settings(arguments.bin / name), data) for name in names]
+        members = [Service(name, arguments.bin / name, await declared_settings(arguments.bin / name), data) for name in names]
         platform = Platform(stack, authority, members)
         try:
             await unless_death(platform.start(), stack.processes)

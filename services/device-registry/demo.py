@@ -8,60 +8,22 @@
   SLUICE_DEMO_OUT       folder to leave the tenant's key in (default: that of the key file)
 """
 
-import json
 import os
-import ssl
 import sys
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker/stack"))
+sys.dont_write_bytecode = True
+from parts.rest import Api, Refused  # noqa: E402
 
 TENANT = "demo"
 FLEET = "north"
 DEVICE_CLASS = "meter"
 IMPORTED = 300
-IMPORT_DEADLINE_S = 60
 
 
-class Refused(Exception):
-    def __init__(self, status: int, body: str):
-        super().__init__(f"{status}: {body}")
-        self.status = status
-
-
-class Registry:
-    def __init__(self, url: str, ca_file: str):
-        self.url = url
-        self._context = ssl.create_default_context(cafile=ca_file) if url.startswith("https:") else None
-
-    def call(self, key: str, method: str, path: str, body=None, *, content_type: str = "application/json") -> dict:
-        data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method, headers={"Authorization": f"Bearer {key}"})
-        if data is not None:
-            request.add_header("Content-Type", content_type)
-        while True:
-            try:
-                with urllib.request.urlopen(request, context=self._context, timeout=30) as answer:
-                    return json.loads(answer.read() or b"null")
-            except urllib.error.HTTPError as error:
-                text = error.read().decode(errors="replace")
-                if error.code != 429:
-                    raise Refused(error.code, text) from None
-                time.sleep(int(error.headers.get("Retry-After") or 1))
-
-    def make(self, key: str, path: str, body: dict) -> dict | None:
-        """What was made; None where it was there already."""
-        try:
-            return self.call(key, "POST", path, body)
-        except Refused as refused:
-            if refused.status != 409:
-                raise
-            return None
-
-
-def tenant_key(registry: Registry, admin: str, file: Path) -> str:
+def tenant_key(registry: Api, admin: str, file: Path) -> str:
     """A key of the demo tenant that works, kept in a file between runs."""
     if file.exists():
         key = file.read_text().strip()
@@ -78,25 +40,14 @@ def tenant_key(registry: Registry, admin: str, file: Path) -> str:
     return key
 
 
-def import_devices(registry: Registry, key: str) -> dict:
-    lines = "".join(json.dumps({"external_id": f"meter-{number:04}", "device_class": DEVICE_CLASS, "fleet_id": FLEET,
-                                "model": "M 3", "firmware_version": f"1.{number % 3}.0",
-                                "metadata": {"site": f"house-{number % 40}", "floor": number % 5}}) + "\n"
-                    for number in range(IMPORTED))
-    operation = registry.call(key, "POST", "/v1/devices:import", lines.encode(), content_type="application/x-ndjson")
-    deadline = time.monotonic() + IMPORT_DEADLINE_S
-    while operation["state"] == "running":
-        if time.monotonic() > deadline:
-            raise SystemExit(f"demo: the import is still running after {IMPORT_DEADLINE_S} s")
-        time.sleep(0.1)
-        operation = registry.call(key, "GET", f"/v1/operations/{operation['operation_id']}")
-    if operation["state"] != "succeeded":
-        raise SystemExit(f"demo: the import failed: {json.dumps(operation)}")
-    return operation
+def meters() -> list[dict]:
+    return [{"external_id": f"meter-{number:04}", "device_class": DEVICE_CLASS, "fleet_id": FLEET, "model": "M 3",
+             "firmware_version": f"1.{number % 3}.0", "metadata": {"site": f"house-{number % 40}", "floor": number % 5}}
+            for number in range(IMPORTED)]
 
 
 def main() -> int:
-    registry = Registry(os.environ["SLUICE_DEMO_URL"], os.environ["SLUICE_DEMO_CA_FILE"])
+    registry = Api(os.environ["SLUICE_DEMO_URL"], os.environ["SLUICE_DEMO_CA_FILE"])
     key_file = Path(os.environ["SLUICE_DEMO_KEY_FILE"])
     out = Path(os.environ.get("SLUICE_DEMO_OUT") or key_file.parent)
     admin = key_file.read_text().strip()
@@ -109,7 +60,7 @@ def main() -> int:
                                               "limits": {"messages_per_second": 10}, "retention": {"raw_days": 7}})
     device = registry.make(key, "/v1/devices", {"external_id": "gateway-1", "device_class": DEVICE_CLASS, "fleet_id": FLEET,
                                                 "metadata": {"site": "house-1"}})
-    operation = import_devices(registry, key)
+    operation = registry.import_devices(key, meters())
 
     url, ca = registry.url, os.environ["SLUICE_DEMO_CA_FILE"]
     curl = f"curl -sS --cacert {ca} -H \"Authorization: Bearer $(cat {demo_key_file})\""

@@ -9,31 +9,24 @@
 
 import json
 import os
-import ssl
 import subprocess
 import sys
 import urllib.error
-import urllib.request
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker/stack"))
+sys.dont_write_bytecode = True
+from parts.rest import Api, Refused  # noqa: E402
 
 TENANT = "demo"
 DEVICE = "hello-1"
 
 
-def call(url: str, context: ssl.SSLContext, key: str, method: str, path: str, body=None) -> dict:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url + path, data=data, method=method, headers={"Authorization": f"Bearer {key}"})
-    if data is not None:
-        request.add_header("Content-Type", "application/json")
-    with urllib.request.urlopen(request, context=context, timeout=30) as answer:
-        return json.loads(answer.read() or b"null")
-
-
-def device_with_token(url: str, context: ssl.SSLContext, key: str, file: Path) -> dict:
+def device_with_token(registry: Api, key: str, file: Path) -> dict:
     """A device of the demo tenant and its token, kept between runs: the registry tells a token once."""
     if file.exists():
         return json.loads(file.read_text())
-    made = call(url, context, key, "POST", "/v1/devices", {"external_id": DEVICE, "device_class": "meter", "fleet_id": "north"})
+    made = registry.call(key, "POST", "/v1/devices", {"external_id": DEVICE, "device_class": "meter", "fleet_id": "north"})
     device = {"id": made["device_id"], "token": made["auth_token"]}
     file.touch(mode=0o600)
     file.write_text(json.dumps(device))
@@ -49,9 +42,8 @@ def main() -> int:
         print("mqtt-front: no demo without the registry's")
         return 0
     ca = os.environ["SLUICE_DEMO_CA_FILE"]
-    context = ssl.create_default_context(cafile=ca)
-    device = device_with_token(f"https://{addresses['device-registry']['http']}", context, tenant_key.read_text().strip(),
-                               key_file.parent / "demo-device.json")
+    registry = Api(f"https://{addresses['device-registry']['http']}", ca)
+    device = device_with_token(registry, tenant_key.read_text().strip(), key_file.parent / "demo-device.json")
     topic = f"tenant/{TENANT}/device/{device['id']}/telemetry"
     host, port = front["mqtts"].rsplit(":", 1)
     publish = ["mosquitto_pub", "--cafile", ca, "-h", host, "-p", port, "-i", device["id"], "-u", device["id"],
@@ -76,5 +68,5 @@ device `{DEVICE}` has published its first message; do the same (status 0: it is 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (subprocess.SubprocessError, urllib.error.URLError) as fault:
+    except (subprocess.SubprocessError, urllib.error.URLError, Refused) as fault:
         sys.exit(f"demo: {fault}")

@@ -89,7 +89,7 @@ WRAPPED = {
     r"grpc": {"grpc"},
     r"prometheus/": {"metrics"},
     r"yaml-cpp/": {"config", "http"},
-    r"openssl/": {"crypto", "redis", "http", "net"},
+    r"openssl/|sluice/crypto/openssl\.h": {"crypto", "redis", "http", "net"},
 }
 
 

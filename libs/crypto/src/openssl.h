@@ -4,35 +4,22 @@
 #include <string>
 #include <string_view>
 
-#include <openssl/bio.h>
+#include <sluice/crypto/openssl.h>
+
 #include <openssl/bn.h>
 #include <openssl/ec.h>
-#include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/params.h>
-#include <openssl/x509.h>
 
 namespace sluice::crypto {
 
-/// Frees an OpenSSL object with its own function.
-template <auto Function>
-struct Free {
-  template <typename T>
-  void operator()(T* object) const {
-    Function(object);
-  }
-};
-
-using BioPtr = std::unique_ptr<BIO, Free<BIO_free>>;
 using BignumPtr = std::unique_ptr<BIGNUM, Free<BN_free>>;
 using CipherContextPtr = std::unique_ptr<EVP_CIPHER_CTX, Free<EVP_CIPHER_CTX_free>>;
 using DigestContextPtr = std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>>;
 using EcdsaSignaturePtr = std::unique_ptr<ECDSA_SIG, Free<ECDSA_SIG_free>>;
 using KeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 using ParamBuilderPtr = std::unique_ptr<OSSL_PARAM_BLD, Free<OSSL_PARAM_BLD_free>>;
 using ParamsPtr = std::unique_ptr<OSSL_PARAM, Free<OSSL_PARAM_free>>;
-using X509Ptr = std::unique_ptr<X509, Free<X509_free>>;
 
 /// OpenSSL takes bytes as unsigned char; our bytes are char. The one place that says so.
 inline const unsigned char* bytes_of(std::string_view text) {
@@ -41,11 +28,5 @@ inline const unsigned char* bytes_of(std::string_view text) {
 inline unsigned char* bytes_of(std::string& text) {
   return reinterpret_cast<unsigned char*>(text.data());
 }
-
-/// A BIO that reads `text`, which must outlive it and be shorter than 2 GiB.
-BioPtr reader_of(std::string_view text);
-
-/// What OpenSSL's queue of this thread says went wrong first; empties the queue.
-std::string take_openssl_error();
 
 }  // namespace sluice::crypto

@@ -3,6 +3,7 @@
 // What the tests over loopback share: a certificate authority, a server with the Echo service,
 // channels.
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <sluice/crypto/testing/test_ca.h>
 #include <sluice/grpc/raw.h>
 #include <sluice/testing/captured_log.h>
+#include <sluice/testing/shifted_clock.h>
 #include <sluice/testing/temp_dir.h>
 
 #include <echo.grpc.pb.h>
@@ -37,18 +39,6 @@ class Barrier {
   std::condition_variable changed_;
   int arrivals_ = 0;
   bool is_open_ = false;
-};
-
-/// The machine's clock, with a monotonic time that a test can put forward.
-class ShiftedClock final : public Clock {
- public:
-  WallTime wall() const override { return system_.wall(); }
-  MonoTime mono() const override { return system_.mono() + shift_.load(); }
-  void put_forward(std::chrono::nanoseconds by) { shift_ = shift_.load() + by; }
-
- private:
-  SystemClock system_;
-  std::atomic<std::chrono::nanoseconds> shift_ = std::chrono::nanoseconds(0);
 };
 
 class EchoService final : public Echo::CallbackService {
@@ -89,7 +79,7 @@ struct Rig {
 
   testing::TempDir folder;
   crypto::testing::TestCa ca;
-  ShiftedClock clock;
+  testing::ShiftedClock clock;
   SystemRandom random;
   std::shared_ptr<testing::CapturedLog> log_lines = std::make_shared<testing::CapturedLog>();
   Logger log = log_lines->logger("test", clock);

@@ -5,6 +5,7 @@
 #include <format>
 
 #include <sluice/http/problem.h>
+#include <sluice/http_semantics/field_text.h>
 
 namespace sluice::http {
 namespace {
@@ -36,12 +37,6 @@ bool is_target_character(char c) {
 bool is_value_character(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
-}
-
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
 }
 
 /// Takes a line with its CRLF off the front; nullopt when it ends in anything else.

@@ -3,15 +3,6 @@
 #include <algorithm>
 
 namespace sluice::http {
-namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-}  // namespace
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
 
 void Headers::set(std::string_view name, std::string value) {
   remove(name);

@@ -3,16 +3,10 @@
 #include <algorithm>
 #include <optional>
 
-#include <sluice/http/headers.h>
+#include <sluice/http_semantics/field_text.h>
 
 namespace sluice::http {
 namespace {
-
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
 
 /// Takes what is before `separator` off the front.
 std::string_view take_part(std::string_view& text, char separator) {

@@ -57,15 +57,6 @@ constexpr const char* kCiphers13 =
 
 }  // namespace
 
-std::string take_openssl_error() {
-  const unsigned long code = ERR_peek_last_error();
-  ERR_clear_error();
-  if (code == 0) return "unknown";
-  std::array<char, 256> text{};
-  ERR_error_string_n(code, text.data(), text.size());
-  return text.data();
-}
-
 BIO* new_socket_bio(int fd) {
   const BIO_METHOD* const how = method();
   BIO* const bio = how == nullptr ? nullptr : BIO_new(how);

@@ -1,19 +1,14 @@
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include <sluice/base/result.h>
+#include <sluice/crypto/openssl.h>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 namespace sluice::http {
 
-/// The text of the last OpenSSL error of this thread, whose queue it empties.
-std::string take_openssl_error();
+using crypto::take_openssl_error;
 
 /// A BIO over a socket whose writes never raise SIGPIPE, as OpenSSL's own do. Does not own the
 /// socket. Null when there is no memory.

@@ -18,22 +18,17 @@ using Context = std::shared_ptr<SSL_CTX>;
 
 /// Puts a PEM chain and its key into a context.
 Result<> use_identity(SSL_CTX* context, const std::string& chain_pem, const std::string& key_pem) {
-  const std::unique_ptr<BIO, decltype(&BIO_free)> chain(
-      BIO_new_mem_buf(chain_pem.data(), static_cast<int>(chain_pem.size())), BIO_free);
-  const std::unique_ptr<BIO, decltype(&BIO_free)> key_text(
-      BIO_new_mem_buf(key_pem.data(), static_cast<int>(key_pem.size())), BIO_free);
-  using Certificate = std::unique_ptr<X509, decltype(&X509_free)>;
-  const Certificate leaf(PEM_read_bio_X509_AUX(chain.get(), nullptr, nullptr, nullptr), X509_free);
+  const crypto::BioPtr chain = crypto::reader_of(chain_pem);
+  const crypto::BioPtr key_text = crypto::reader_of(key_pem);
+  const crypto::X509Ptr leaf(PEM_read_bio_X509_AUX(chain.get(), nullptr, nullptr, nullptr));
   // A key with a password would make OpenSSL ask on the terminal; the callback says there is none.
-  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
-      PEM_read_bio_PrivateKey(
-          key_text.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr),
-      EVP_PKEY_free);
+  const crypto::KeyPtr key(PEM_read_bio_PrivateKey(
+      key_text.get(), nullptr, [](char*, int, int, void*) { return 0; }, nullptr));
   bool is_set = leaf && key && SSL_CTX_use_certificate(context, leaf.get()) == 1 &&
                 SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
                 SSL_CTX_check_private_key(context) == 1;
   while (is_set) {
-    const Certificate next(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr), X509_free);
+    const crypto::X509Ptr next(PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr));
     if (!next) break;
     is_set = SSL_CTX_add1_chain_cert(context, next.get()) == 1;
   }

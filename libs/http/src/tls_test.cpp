@@ -86,9 +86,8 @@ class TlsTest : public ::testing::Test {
   std::string url(const std::string& path) const { return "https://" + server.address + path; }
 
   /// For a CannedServer that has the same certificate.
-  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> server_context() const {
-    std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> out(SSL_CTX_new(TLS_server_method()),
-                                                          SSL_CTX_free);
+  crypto::SslContextPtr server_context() const {
+    crypto::SslContextPtr out(SSL_CTX_new(TLS_server_method()));
     EXPECT_TRUE(harden(out.get()));
     EXPECT_EQ(SSL_CTX_use_certificate_chain_file(out.get(), folder.file("cert.pem").c_str()), 1);
     EXPECT_EQ(
@@ -182,10 +181,8 @@ TEST_F(TlsTest, RefusesToStartWithACertificateThatHasRunOut) {
   EXPECT_FALSE(made.start());
 }
 
-using TlsSession = std::unique_ptr<SSL, decltype(&SSL_free)>;
-
-TlsSession new_session(SSL_CTX* context, int fd) {
-  TlsSession out(SSL_new(context), SSL_free);
+crypto::SslPtr new_session(SSL_CTX* context, int fd) {
+  crypto::SslPtr out(SSL_new(context));
   BIO* const bio = new_socket_bio(fd);
   SSL_set_bio(out.get(), bio, bio);
   return out;
@@ -193,7 +190,7 @@ TlsSession new_session(SSL_CTX* context, int fd) {
 
 /// Shakes hands, says farewell at once, and reads what comes all the same. Tells how much that was.
 std::size_t read_after_farewell(SSL_CTX* context, int fd) {
-  const TlsSession tls = new_session(context, fd);
+  const crypto::SslPtr tls = new_session(context, fd);
   if (SSL_accept(tls.get()) != 1) return 0;
   SSL_shutdown(tls.get());
   std::array<char, 16 * 1024> bytes{};
@@ -228,7 +225,7 @@ TEST_F(TlsTest, ClientShowsItsOwnCertificate) {
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   ASSERT_EQ(SSL_CTX_load_verify_file(context.get(), folder.file("ca.pem").c_str()), 1);
   const CannedServer demanding([&](const CannedPeer& peer) {
-    const TlsSession tls = new_session(context.get(), peer.fd());
+    const crypto::SslPtr tls = new_session(context.get(), peer.fd());
     std::array<char, 4096> bytes{};
     if (SSL_accept(tls.get()) != 1 || SSL_read(tls.get(), bytes.data(), bytes.size()) <= 0) return;
     const std::string answer = "HTTP/1.1 204 No Content\r\n\r\n";

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <future>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include <sluice/testing/eventually.h>
@@ -85,7 +86,10 @@ class RdConsumerEnd : public ::testing::Test {
 
   /// A member of its own group that has been assigned all partitions and knows that they are empty.
   Member join_and_read(const std::string& group, const std::string& topic) {
-    Member member = join(group, topic);
+    return join_and_read(world_.config, group, topic);
+  }
+  Member join_and_read(const Config& config, const std::string& group, const std::string& topic) {
+    Member member = join(config, group, topic);
     EXPECT_TRUE(eventually([&] {
       member.turn();
       return member.reads_ends();
@@ -100,6 +104,20 @@ class RdConsumerEnd : public ::testing::Test {
       second.turn();
       return first.waiting() > 0;
     });
+  }
+
+  /// A member that reads a topic and has a rebalance to serve, as a second one has joined its
+  /// group.
+  struct Disturbed {
+    Member first;
+    Member second;
+  };
+  std::optional<Disturbed> disturbed_group(const std::string& topic) {
+    const std::string group = unique_name("g");
+    Member first = join_and_read(group, topic);
+    Member second = join(group, topic);
+    if (!disturb(first, second)) return {};
+    return Disturbed{.first = std::move(first), .second = std::move(second)};
   }
 
   /// Destroys it. One that hangs can be left neither running (it uses the world) nor joined.
@@ -145,41 +163,35 @@ TEST_F(RdConsumerEnd, ComesWithAnAssignmentThatNobodyServed) {
 TEST_F(RdConsumerEnd, ComesWithAnAssignmentOfNothingThatNobodyServed) {
   const std::string topic = world_.make_topic(1);
   for (int i = 0; i < 2; ++i) {
-    const std::string group = unique_name("g");
-    Member first = join_and_read(group, topic);
-    Member second = join(group, topic);
-    ASSERT_TRUE(disturb(first, second));
-    expect_end(std::move(first));
-    expect_end(std::move(second));
+    auto group = disturbed_group(topic);
+    ASSERT_TRUE(group);
+    expect_end(std::move(group->first));
+    expect_end(std::move(group->second));
   }
 }
 
 TEST_F(RdConsumerEnd, ComesWithARevocationThatNobodyServed) {
   const std::string topic = world_.make_topic(2);
   for (int i = 0; i < 2; ++i) {
-    const std::string group = unique_name("g");
-    Member first = join_and_read(group, topic);
-    Member second = join(group, topic);
-    ASSERT_TRUE(disturb(first, second));
-    expect_end(std::move(first));
-    expect_end(std::move(second));
+    auto group = disturbed_group(topic);
+    ASSERT_TRUE(group);
+    expect_end(std::move(group->first));
+    expect_end(std::move(group->second));
   }
 }
 
 TEST_F(RdConsumerEnd, ComesWithTheAssignmentAfterARevocationThatNobodyServed) {
   const std::string topic = world_.make_topic(2);
   for (int i = 0; i < 2; ++i) {
-    const std::string group = unique_name("g");
-    Member first = join_and_read(group, topic);
-    Member second = join(group, topic);
-    ASSERT_TRUE(disturb(first, second));
+    auto group = disturbed_group(topic);
+    ASSERT_TRUE(group);
     ASSERT_TRUE(eventually([&] {
-      first.turn(0ms);
-      return first.revocations > 0;
+      group->first.turn(0ms);
+      return group->first.revocations > 0;
     }));
-    ASSERT_TRUE(eventually([&] { return first.waiting() > 0; }));
-    expect_end(std::move(first));
-    expect_end(std::move(second));
+    ASSERT_TRUE(eventually([&] { return group->first.waiting() > 0; }));
+    expect_end(std::move(group->first));
+    expect_end(std::move(group->second));
   }
 }
 
@@ -223,11 +235,7 @@ TEST_F(RdConsumerEndInSilence, ComesWithAnAssignmentThatNobodyServed) {
 
 TEST_F(RdConsumerEndInSilence, ComesWithACommitThatIsNotAnswered) {
   const std::string topic = world_.make_topic(1);
-  Member member = join(config_, unique_name("g"), topic);
-  ASSERT_TRUE(eventually([&] {
-    member.turn();
-    return member.reads_ends();
-  }));
+  Member member = join_and_read(config_, unique_name("g"), topic);
   proxy_->freeze();
   const CommitPoint point{{topic, Partition(0)}, Offset(0)};
   member.consumer->commit({&point, 1});
@@ -236,11 +244,7 @@ TEST_F(RdConsumerEndInSilence, ComesWithACommitThatIsNotAnswered) {
 
 TEST_F(RdConsumerEndInSilence, ComesAfterACloseThatGotNoAnswer) {
   const std::string topic = world_.make_topic(1);
-  Member member = join(config_, unique_name("g"), topic);
-  ASSERT_TRUE(eventually([&] {
-    member.turn();
-    return member.reads_ends();
-  }));
+  Member member = join_and_read(config_, unique_name("g"), topic);
   proxy_->freeze();
   const auto closed = member.consumer->close(member, 100ms);
   ASSERT_FALSE(closed);

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <optional>
 
+#include <sluice/http_semantics/field_text.h>
 #include <sluice/net/websocket.h>
 
 namespace sluice::net {
@@ -30,23 +31,12 @@ struct Request {
   bool has_body = false;
 };
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(
-      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
-
-std::string_view trim(std::string_view text) {
-  const std::size_t from = text.find_first_not_of(" \t");
-  if (from == text.npos) return {};
-  return text.substr(from, text.find_last_not_of(" \t") - from + 1);
-}
-
 /// The first item of a list separated by commas that `wanted` says yes to.
 template <typename Wanted>
 std::string_view find_item(std::string_view list, Wanted wanted) {
   while (!list.empty()) {
     const std::size_t comma = list.find(',');
-    const std::string_view item = trim(list.substr(0, comma));
+    const std::string_view item = http::trim(list.substr(0, comma));
     if (wanted(item)) return item;
     if (comma == list.npos) break;
     list.remove_prefix(comma + 1);
@@ -56,7 +46,7 @@ std::string_view find_item(std::string_view list, Wanted wanted) {
 
 bool has_token(std::string_view list, std::string_view token) {
   return !find_item(list, [token](std::string_view item) {
-            return equals_ignoring_case(item, token);
+            return http::equal_ignoring_case(item, token);
           }).empty();
 }
 
@@ -80,18 +70,18 @@ bool keep_header(std::string_view name, std::string_view value, Request& out) {
     field = value;
     return true;
   };
-  if (equals_ignoring_case(name, "upgrade")) return once(out.upgrade);
-  if (equals_ignoring_case(name, "connection")) return once(out.connection);
-  if (equals_ignoring_case(name, "sec-websocket-key")) return once(out.key);
-  if (equals_ignoring_case(name, "sec-websocket-version")) return once(out.socket_version);
-  if (equals_ignoring_case(name, "sec-websocket-protocol")) return once(out.protocols);
-  if (equals_ignoring_case(name, "origin")) {
+  if (http::equal_ignoring_case(name, "upgrade")) return once(out.upgrade);
+  if (http::equal_ignoring_case(name, "connection")) return once(out.connection);
+  if (http::equal_ignoring_case(name, "sec-websocket-key")) return once(out.key);
+  if (http::equal_ignoring_case(name, "sec-websocket-version")) return once(out.socket_version);
+  if (http::equal_ignoring_case(name, "sec-websocket-protocol")) return once(out.protocols);
+  if (http::equal_ignoring_case(name, "origin")) {
     out.has_origin = true;
     return once(out.origin);
   }
-  if (equals_ignoring_case(name, "host")) return !std::exchange(out.has_host, true);
-  if (equals_ignoring_case(name, "content-length") && value != "0") out.has_body = true;
-  if (equals_ignoring_case(name, "transfer-encoding")) out.has_body = true;
+  if (http::equal_ignoring_case(name, "host")) return !std::exchange(out.has_host, true);
+  if (http::equal_ignoring_case(name, "content-length") && value != "0") out.has_body = true;
+  if (http::equal_ignoring_case(name, "transfer-encoding")) out.has_body = true;
   return true;
 }
 
@@ -121,7 +111,7 @@ std::optional<Request> parse(std::string_view head) {
     const std::size_t colon = line.find(':');
     if (++count > kMaxHeaders || colon == line.npos || colon == 0 ||
         !std::ranges::all_of(line.substr(0, colon), is_token_char) ||
-        !keep_header(line.substr(0, colon), trim(line.substr(colon + 1)), out)) {
+        !keep_header(line.substr(0, colon), http::trim(line.substr(colon + 1)), out)) {
       return std::nullopt;
     }
   }

@@ -2,18 +2,16 @@
 
 #include <format>
 
+#include <sluice/crypto/openssl.h>
+
 #include <arpa/inet.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 
 namespace sluice::redis {
 namespace {
 
 std::unexpected<Error> tls_failure(std::string_view what) {
-  std::array<char, 256> text{};
-  ERR_error_string_n(ERR_get_error(), text.data(), text.size());
-  ERR_clear_error();
-  return fail(ErrorCode::kInvalidArgument, std::format("{}: {}", what, text.data()));
+  return fail(ErrorCode::kInvalidArgument,
+              std::format("{}: {}", what, crypto::take_openssl_error()));
 }
 
 bool is_ip_address(const std::string& host) {
@@ -50,7 +48,7 @@ Result<TlsSessions> TlsSessions::open(const Config& config) {
 }
 
 Result<ssl_st*> TlsSessions::start(const std::string& host) const {
-  std::unique_ptr<SSL, decltype(&SSL_free)> session(SSL_new(context_.get()), &SSL_free);
+  crypto::SslPtr session(SSL_new(context_.get()));
   if (session == nullptr) return tls_failure("make a TLS session");
   if (is_ip_address(host)) {
     if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.get()), host.c_str()) != 1) {

@@ -4,6 +4,7 @@
 #include <format>
 #include <ranges>
 
+#include <sluice/http_semantics/field_text.h>
 #include <sluice/http_semantics/status.h>
 
 namespace sluice::service {
@@ -30,11 +31,6 @@ std::string lower(std::string_view text) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   });
   return out;
-}
-
-std::string_view trim(std::string_view text) {
-  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
-  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
 }
 
 /// The text up to the next line's end, which is taken from the front of `rest`.
@@ -82,7 +78,7 @@ std::expected<OpsRequest, int> parse_head(std::string_view head) {
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
       return std::unexpected(400);
     }
-    const std::string_view value = trim(line.substr(colon + 1));
+    const std::string_view value = http::trim(line.substr(colon + 1));
     if (std::ranges::any_of(value, [](char c) {
           return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7F;
         })) {

@@ -3,12 +3,9 @@
 #include "unused_parts.h"
 
 #include <algorithm>
-#include <csignal>
 #include <format>
 #include <stdexcept>
 
-#include <sluice/base/encoding.h>
-#include <sluice/crypto/token.h>
 #include <sluice/embedded/device_registry_openapi.h>
 #include <sluice/http/openapi.h>
 #include <sluice/testing/environment.h>
@@ -21,14 +18,6 @@ namespace sluice::registry::testing {
 using sluice::testing::eventually;
 
 namespace {
-
-/// Patient and generous: uploads of a hundred thousand lines, and the tokens they made.
-http::ClientConfig client_config() {
-  http::ClientConfig config;
-  config.timeout = std::chrono::minutes(2);
-  config.max_response = 64_MiB;
-  return config;
-}
 
 /// Whatever a test asks, the answer must be one that openapi.yaml describes.
 void expect_documented(const RegistryProcess::Call& call, const Answer& answer) {
@@ -60,94 +49,27 @@ std::vector<std::string> Answer::faulty_fields() const {
   return fields;
 }
 
-RegistryProcess::RegistryProcess(std::map<std::string, std::string> settings)
-    : platform_key_(crypto::Token::mint(random_).text(crypto::kApiKeyPrefix).reveal()),
-      kafka_namespace_(sluice::testing::unique_name("t") + "."),
-      settings_(std::move(settings)),
-      client_(client_config()) {
-  const crypto::TlsIdentity identity =
-      ca_.write_identity(folder_.path() / "tls", "device-registry");
-  // The registry refuses a superuser.
-  const postgres::Config role = database_.config_of_ordinary_role();
-  database_.execute("GRANT CREATE ON DATABASE " + database_.name() + " TO " +
-                    database_.ordinary_role());
-  const std::map<std::string, std::string> own{
-      {"SLUICE_POSTGRES_URL", role.url},
-      {"SLUICE_POSTGRES_PASSWORD_FILE", folder_.write("postgres-password", role.password.reveal())},
-      {"SLUICE_KAFKA_BROKERS", sluice::testing::require_env("SLUICE_TEST_KAFKA_BROKERS")},
-      {"SLUICE_KAFKA_NAMESPACE", kafka_namespace_},
-      {"SLUICE_TLS_CERT_FILE", identity.cert_file},
-      {"SLUICE_TLS_KEY_FILE", identity.key_file},
-      {"SLUICE_TLS_CA_FILE", identity.ca_file},
-      {"SLUICE_OPS_LISTEN", "127.0.0.1:0"},
-      {"SLUICE_HTTP_LISTEN", "127.0.0.1:0"},
-      {"SLUICE_GRPC_LISTEN", "127.0.0.1:0"},
-      {"SLUICE_READINESS_PERIOD", "50ms"},
-      {"SLUICE_OUTBOX_INTERVAL", "20ms"},
-      {"SLUICE_HTTP_RATE_PER_SECOND", "0"},
-      {"SLUICE_HTTP_ANONYMOUS_RATE_PER_SECOND", "0"},
-      {"SLUICE_AUTH_FAILURE_BURST", "10000"},
-      {"SLUICE_AUTH_FAILURE_REFILL", "1ms"},
-      {"SLUICE_IMPORT_SPOOL_DIR", folder_.path()},
-      {"SLUICE_BOOTSTRAP_ADMIN_KEY_FILE", folder_.write("admin-key", platform_key_)},
-      {"SLUICE_VAULT_KEY_RING_FILE",
-       folder_.write("key-ring", "test " + crypto::mint_secret(random_).reveal() + "\n")},
-  };
-  settings_.insert(own.begin(), own.end());  // what the test says wins
-}
+RegistryProcess::RegistryProcess(platform::Environment settings)
+    : registry_(surroundings_, std::move(settings)) {}
 
-RegistryProcess::~RegistryProcess() = default;
-
-void RegistryProcess::start(const std::map<std::string, std::string>& environment) {
-  if (process_) earlier_output_ += process_->output();
-  auto merged = environment;
-  merged.insert(settings_.begin(), settings_.end());
-  process_ = std::make_unique<sluice::testing::ChildProcess>(sluice::testing::ChildProcess::Options{
-      .program = sluice::testing::built_program("device-registry"),
-      .environment = std::move(merged)});
-  auto addresses = process_->wait_for_addresses();
-  if (!addresses) throw std::runtime_error(addresses.error().message());
-  addresses_ = *std::move(addresses);
-  const bool is_ready = eventually([&] {
-    const auto answer = client_.get("http://" + address("ops") + "/readyz");
-    return answer && answer->status == 200;
-  });
-  if (!is_ready)
-    throw std::runtime_error("the registry does not get ready:\n" + process_->output());
-}
-
-void RegistryProcess::stop() { EXPECT_EQ(process_->stop().code, 0) << process_->output(); }
+void RegistryProcess::stop() { EXPECT_EQ(process().stop().code, 0) << process().output(); }
 
 Answer RegistryProcess::call(const Call& call) const {
-  http::ClientRequest request{.method = call.method,
-                              .url = "http://" + address("http") + call.path,
-                              .headers = call.headers,
-                              .body = call.body};
-  if (!call.key.empty()) request.headers.add("Authorization", "Bearer " + call.key);
-  if (!call.body.empty() && !request.headers.get("Content-Type")) {
-    request.headers.add("Content-Type", call.method == "PATCH" ? "application/merge-patch+json"
-                                                               : "application/json");
-  }
-  auto response = client_.send(request);
-  if (!response)
-    throw std::runtime_error(call.method + " " + call.path + ": " + response.error().message());
-  Answer answer{response->status, std::move(response->headers), std::move(response->body)};
+  http::ClientResponse response = registry_.call(call);
+  Answer answer{response.status, std::move(response.headers), std::move(response.body)};
   expect_documented(call, answer);
   return answer;
 }
 
 RegistryProcess::Tenant RegistryProcess::make_tenant() {
-  Tenant tenant{.id = fresh_id("tenant"), .admin = {}, .operator_ = {}, .viewer = {}};
-  const auto expect_made = [](const Answer& answer) {
-    if (answer.status != 201)
-      throw std::runtime_error(std::format("{} {}", answer.status, answer.body));
-    return answer.json();
-  };
-  expect_made(post("/v1/tenants", platform_key_, {{"tenant_id", tenant.id}}));
-  tenant.admin = expect_made(post(std::format("/v1/tenants/{}/api-keys", tenant.id), platform_key_,
-                                  {{"name", "first"}, {"role", "admin"}}))["key"];
+  const auto made = registry_.make_tenant();
+  Tenant tenant{.id = made.id, .admin = made.admin_key, .operator_ = {}, .viewer = {}};
   const auto key_of = [&](const char* role) -> std::string {
-    return expect_made(post("/v1/api-keys", tenant.admin, {{"name", role}, {"role", role}}))["key"];
+    const Answer answer = post("/v1/api-keys", tenant.admin, {{"name", role}, {"role", role}});
+    if (answer.status != 201) {
+      throw std::runtime_error(std::format("{} {}", answer.status, answer.body));
+    }
+    return answer.json()["key"];
   };
   tenant.operator_ = key_of("operator");
   tenant.viewer = key_of("viewer");
@@ -168,19 +90,21 @@ Json RegistryProcess::import(const std::string& key, const std::string& lines,
 Json RegistryProcess::wait_for_operation(const std::string& key,
                                          const std::string& operation_id) const {
   Json operation;
-  EXPECT_TRUE(eventually([&] {
+  // A busy machine may take any time for a large upload; what must not be is that nothing moves.
+  std::uint64_t lines_read = 0;
+  const auto ended_or_moved = [&] {
     operation = get("/v1/operations/" + operation_id, key).json();
-    return operation.value("state", "") != "running";
-  })) << operation;
+    const auto now_read = operation.value("lines_read", std::uint64_t{0});
+    const bool has_moved = now_read > lines_read;
+    lines_read = now_read;
+    return has_moved || operation.value("state", "") != "running";
+  };
+  do {
+    if (eventually(ended_or_moved)) continue;
+    ADD_FAILURE() << operation;
+    break;
+  } while (operation.value("state", "") == "running");
   return operation;
-}
-
-crypto::TlsIdentity RegistryProcess::identity_of(const std::string& service) const {
-  return ca_.write_identity(folder_.path() / service, service);
-}
-
-std::string RegistryProcess::all_output() const {
-  return earlier_output_ + (process_ ? process_->output() : "");
 }
 
 RegistryProcess& shared_registry() {

@@ -1,18 +1,13 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <sluice/base/clock.h>
-#include <sluice/base/random.h>
-#include <sluice/crypto/testing/test_ca.h>
-#include <sluice/http/client.h>
-#include <sluice/postgres/testing/test_database.h>
-#include <sluice/testing/child_process.h>
-#include <sluice/testing/temp_dir.h>
+#include <sluice/http/headers.h>
+#include <sluice/platform/registry_program.h>
+#include <sluice/platform/surroundings.h>
 
 #include <nlohmann/json.hpp>
 
@@ -37,27 +32,19 @@ struct Answer {
   std::vector<std::string> faulty_fields() const;
 };
 
-/// The real program with a database and topics of its own. Its listeners are plain HTTP on loopback
-/// and gRPC with mutual TLS. Starting it again keeps the database.
+/// The real program, of which every answer must be one that openapi.yaml describes. Starting it
+/// again keeps the database.
 class RegistryProcess {
  public:
-  explicit RegistryProcess(std::map<std::string, std::string> settings = {});
-  ~RegistryProcess();
-  RegistryProcess(const RegistryProcess&) = delete;
-  RegistryProcess& operator=(const RegistryProcess&) = delete;
+  using Call = platform::RegistryProgram::Call;
+
+  explicit RegistryProcess(platform::Environment settings = {});
 
   /// Starts it with further environment for this run alone and waits until it is ready.
-  void start(const std::map<std::string, std::string>& environment = {});
+  void start(const platform::Environment& environment = {}) { registry_.start(environment); }
   void stop();
-  sluice::testing::ChildProcess& process() { return *process_; }
+  sluice::testing::ChildProcess& process() { return registry_.process().process(); }
 
-  struct Call {
-    std::string method = "GET";
-    std::string path;
-    std::string key;   // API key; empty: none is sent
-    std::string body;  // sent as JSON unless the headers say otherwise
-    http::Headers headers{};
-  };
   Answer call(const Call& call) const;
 
   Answer get(std::string path, const std::string& key) const {
@@ -69,7 +56,7 @@ class RegistryProcess {
   }
 
   /// The admin of the platform.
-  const std::string& platform_key() const { return platform_key_; }
+  const std::string& platform_key() const { return registry_.platform_key(); }
   /// Makes a tenant and gives a key of each role.
   struct Tenant {
     std::string id;
@@ -84,26 +71,21 @@ class RegistryProcess {
               const std::string& parameters = "") const;
   Json wait_for_operation(const std::string& key, const std::string& operation_id) const;
 
-  const std::string& address(const std::string& listener) const { return addresses_.at(listener); }
+  const std::string& address(const std::string& listener) const {
+    return registry_.process().address(listener);
+  }
   /// A certificate for that service, to call its gRPC with.
-  crypto::TlsIdentity identity_of(const std::string& service) const;
-  const postgres::testing::TestDatabase& database() const { return database_; }
-  const std::string& kafka_namespace() const { return kafka_namespace_; }
+  crypto::TlsIdentity identity_of(const std::string& service) const {
+    return surroundings_.identity_of(service);
+  }
+  const postgres::testing::TestDatabase& database() const { return registry_.database(); }
+  const std::string& kafka_namespace() const { return surroundings_.kafka_namespace(); }
   /// Everything every run of it has printed.
-  std::string all_output() const;
+  std::string all_output() const { return registry_.all_output(); }
 
  private:
-  postgres::testing::TestDatabase database_;
-  sluice::testing::TempDir folder_;
-  crypto::testing::TestCa ca_;
-  SystemRandom random_;
-  std::string platform_key_;
-  std::string kafka_namespace_;
-  std::map<std::string, std::string> settings_;
-  std::unique_ptr<sluice::testing::ChildProcess> process_;
-  std::map<std::string, std::string> addresses_;
-  std::string earlier_output_;
-  http::Client client_;
+  platform::Surroundings surroundings_;
+  platform::RegistryProgram registry_;
 };
 
 /// One for all tests of a program that do not kill it: starting takes a second.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct ListenerPlan;
 /// What a connection over WebSocket has besides.
 struct WebSocketState {
   explicit WebSocketState(std::uint64_t max_frame) : decoder(max_frame) {}
+  void add_frame(net::WebSocketOpcode opcode, std::span<const std::byte> payload);
+
   std::unique_ptr<net::WebSocketUpgrade> upgrade = std::make_unique<net::WebSocketUpgrade>();
   net::WebSocketDecoder decoder;
   std::vector<std::byte> output{};  // frames

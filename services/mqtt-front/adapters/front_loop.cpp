@@ -82,6 +82,14 @@ void FrontLoop::stop() {
   thread_.join();
 }
 
+void FrontLoop::detach() {
+  gone_.clear();
+  sockets_.clear();
+  listeners_.clear();
+  broker_.reset();
+  sink_.reset();
+}
+
 void FrontLoop::accepted(const ListenerPlan& plan, net::Socket socket,
                          const net::SocketAddress& peer) {
   const int fd = socket.fd();

@@ -77,6 +77,9 @@ class FrontLoop {
   void stop_listening();
   /// Any thread; returns when the thread has ended.
   void stop();
+  /// After stop(): lets go of its sockets and of what attach() gave it. Work may still be posted;
+  /// it does not run any more.
+  void detach();
 
   // For its sockets.
   net::Loop& loop() { return *loop_; }

@@ -11,6 +11,7 @@
 #include <sluice/grpc/server.h>
 #include <sluice/testing/captured_log.h>
 #include <sluice/testing/eventually.h>
+#include <sluice/testing/shifted_clock.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,18 +23,6 @@ using namespace std::chrono_literals;
 using Outcome = Neighbours::Outcome;
 using sluice::testing::eventually;
 using testing::DoorFront;
-
-/// The machine's clock, which a test can put forward.
-class ShiftedClock final : public Clock {
- public:
-  WallTime wall() const override { return system_.wall(); }
-  MonoTime mono() const override { return system_.mono() + shift_.load(); }
-  void put_forward(std::chrono::nanoseconds by) { shift_ = shift_.load() + by; }
-
- private:
-  SystemClock system_;
-  std::atomic<std::chrono::nanoseconds> shift_ = 0ns;
-};
 
 template <typename T>
 ErrorCode code_of(const Result<T>& result) {
@@ -124,7 +113,7 @@ class PeersTest : public ::testing::Test {
     return "";
   }
 
-  ShiftedClock clock_;
+  sluice::testing::ShiftedClock clock_;
   SystemRandom random_;
   std::shared_ptr<sluice::testing::CapturedLog> lines_ =
       std::make_shared<sluice::testing::CapturedLog>();

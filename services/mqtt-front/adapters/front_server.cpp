@@ -1,10 +1,12 @@
 #include "adapters/front_server.h"
 
 #include "adapters/client_journal.h"
+#include "adapters/front_listeners.h"
+#include "adapters/front_options.h"
 #include "adapters/front_peers.h"
-#include "adapters/memory_session_store.h"
-#include "adapters/redis_session_store.h"
+#include "adapters/front_store.h"
 #include "adapters/registry_authenticator.h"
+#include "adapters/store_events.h"
 
 #include <algorithm>
 #include <array>
@@ -12,12 +14,11 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
 
-#include <sluice/base/encoding.h>
 #include <sluice/kafka/topic_admin.h>
 #include <sluice/kafka/topics.h>
-#include <sluice/redis/client.h>
 
 #include <sys/resource.h>
 
@@ -36,67 +37,10 @@ constexpr std::array kTopics{kafka::topics::kTelemetryRaw, kafka::topics::kDevic
                              kafka::topics::kShadowRequests, kafka::topics::kControlDevices,
                              kafka::topics::kControlLimits};
 
-Options options_of(const Config& config) {
-  const auto seconds = [](std::chrono::milliseconds time) {
-    return std::chrono::duration_cast<std::chrono::seconds>(time).count();
-  };
-  Options options;
-  options.connection = {
-      .max_packet_size = static_cast<std::uint32_t>(config.max_packet.count),
-      .receive_maximum = static_cast<std::uint16_t>(config.receive_maximum),
-      .send_maximum = static_cast<std::uint16_t>(config.send_maximum),
-      .topic_alias_maximum = static_cast<std::uint16_t>(config.topic_alias_maximum)};
-  options.session = {
-      .max_queued = static_cast<std::size_t>(config.sessions.max_queued),
-      .max_queued_bytes = static_cast<std::size_t>(config.sessions.max_queued_bytes.count)};
-  options.max_session_expiry_seconds =
-      static_cast<std::uint32_t>(seconds(config.max_session_expiry));
-  options.max_keep_alive_seconds = static_cast<std::uint16_t>(seconds(config.max_keep_alive));
-  options.max_subscriptions = static_cast<std::size_t>(config.max_subscriptions);
-  options.max_filters = static_cast<std::size_t>(config.max_filters);
-  options.max_output = static_cast<std::size_t>(config.max_output.count);
-  options.region = config.region;
-  if (config.is_conformance_profile) {
-    // What the public suites expect to see; each is listed in the README.
-    options.is_conformance_profile = true;
-    options.connection.receive_maximum = 20;
-    options.connection.topic_alias_maximum = 10;
-    options.connection.outgoing_topic_aliases = 10;
-    options.connection.topics = mqtt::kWidestTopics;
-    options.connection.sends_reason_strings = false;
-    options.connection.max_packet_size = mqtt::kMaxRemainingLength + 5;  // no limit
-    options.connection.max_connect_size = options.connection.max_packet_size;
-    options.max_keep_alive_seconds = 60;
-    options.max_session_expiry_seconds = kSessionForever;
-    options.max_subscriptions = 10'000;
-    options.max_filters = 1000;
-    options.max_client_id_size = 65'535;
-  }
-  return options;
-}
-
-ConnectionAdmission::Settings admission_of(const Config& config) {
-  const auto per_second = static_cast<std::uint64_t>(config.connections_per_second);
-  const auto per_client = static_cast<std::uint64_t>(config.connects_per_client);
-  return {.node_connections = Rate(per_second, 2 * per_second),
-          .max_handshakes = static_cast<std::size_t>(config.handshakes_at_once),
-          .client_connects = Rate(per_client, 3 * per_client),
-          .flapping_disconnects = static_cast<std::uint32_t>(config.flapping_disconnects)};
-}
-
-TenantLimits::Settings tenant_limits_of(const Config& config) {
-  TenantLimits::Settings settings;
-  settings.default_rates.messages =
-      Rate(static_cast<std::uint64_t>(config.tenant_messages_per_second));
-  settings.default_rates.connections =
-      Rate(static_cast<std::uint64_t>(config.tenant_connections_per_second));
-  return settings;
-}
-
 }  // namespace
 
 /// Everything in the order in which it is made; destroyed from the last to the first.
-class FrontServer::Impl final : public SessionStoreListener {
+class FrontServer::Impl {
  public:
   Impl(const Config& config, const Clock& clock, Random& random, const Logger& log,
        Registry& registry)
@@ -106,9 +50,9 @@ class FrontServer::Impl final : public SessionStoreListener {
         log_(log),
         registry_(registry),
         options_(options_of(config)),
-        tenant_limits_(tenant_limits_of(config)),
+        tenant_limits_(tenant_limit_settings_of(config)),
         metrics_(registry),
-        admission_(admission_of(config)),
+        admission_(admission_settings_of(config)),
         routes_(static_cast<std::size_t>(config.sessions.max_wide_subscriptions), random,
                 options_.connection.topics),
         retained_({.max_messages = static_cast<std::size_t>(config.sessions.max_retained),
@@ -120,18 +64,25 @@ class FrontServer::Impl final : public SessionStoreListener {
                 .stale_max =
                     std::chrono::duration_cast<std::chrono::seconds>(config.identity_stale_max)}) {}
 
+  ~Impl() {
+    for (const auto& loop : loops_) loop->detach();
+  }
+
   Result<> open() {
     raise_descriptor_limit();
-    SLUICE_TRY(open_listeners());
+    SLUICE_TRY(listeners_.open(config_, clock_, random_));
     if (!config_.is_conformance_profile) {
       SLUICE_TRY_ASSIGN(registry_channel_,
                         rpc::Channel::open(config_.device_registry, config_.identity, clock_,
                                            random_, log_, registry_));
     }
-    authenticator_ = registry_channel_
-                         ? std::make_unique<RegistryAuthenticator>(
-                               *registry_channel_, cache_, identity_options(), clock_, registry_)
-                         : nullptr;
+    authenticator_ =
+        registry_channel_
+            ? std::make_unique<RegistryAuthenticator>(
+                  *registry_channel_, cache_,
+                  IdentityOptions{.topics = topics_, .default_limits = device_limits_of(config_)},
+                  clock_, registry_)
+            : nullptr;
     peers_ = std::make_unique<FrontPeers>(config_.identity, clock_, random_, log_, registry_);
     const auto cores = std::max(1U, std::thread::hardware_concurrency());
     const std::size_t count =
@@ -141,7 +92,7 @@ class FrontServer::Impl final : public SessionStoreListener {
           .loop_options = {.nap = config_.loop_nap},
           .clock = clock_,
           .registry = registry_,
-          .plans = plans_,
+          .plans = listeners_.plans(),
           .admission = admission_,
           .max_sockets = static_cast<std::size_t>(config_.max_connections) / count + 1};
       if (authenticator_) {
@@ -149,20 +100,21 @@ class FrontServer::Impl final : public SessionStoreListener {
           authenticator_->find_psk(std::move(identity), std::move(done));
         };
       }
-      parts.may_act = [this](MonoTime now) {
-        return redis_store_ == nullptr || redis_store_->lease_is_valid(now);
-      };
+      parts.may_act = [this](MonoTime now) { return store_.may_act(now); };
       SLUICE_TRY_ASSIGN(auto loop, FrontLoop::create(std::move(parts)));
       loops_.push_back(std::move(loop));
     }
+    events_.emplace(routes_, retained_, loops(), log_);
     return {};
   }
 
   Result<> start(const std::string& grpc_address) {
-    SLUICE_TRY(open_store(config_.grpc_advertise.empty() ? grpc_address : config_.grpc_advertise));
+    SLUICE_TRY(store_.open(config_,
+                           config_.grpc_advertise.empty() ? grpc_address : config_.grpc_advertise,
+                           *events_, post_to(*loops_.front()), {clock_, random_, log_, registry_}));
     const std::vector<FrontLoop*> all = loops();
     for (std::size_t i = 0; i < all.size(); ++i) SLUICE_TRY(attach(*all[i], i, all));
-    for (FrontLoop* loop : all) SLUICE_TRY(loop->listen(plans_));
+    for (FrontLoop* loop : all) SLUICE_TRY(loop->listen(listeners_.plans()));
     for (FrontLoop* loop : all) loop->start();
     housekeeper_ = std::jthread([this](std::stop_token stop) { keep_house(stop); });
     return {};
@@ -174,9 +126,7 @@ class FrontServer::Impl final : public SessionStoreListener {
     return all;
   }
 
-  bool is_ready() const {
-    return has_topics_ && (redis_store_ == nullptr || redis_store_->is_loaded());
-  }
+  bool is_ready() const { return has_topics_ && store_.is_loaded(); }
 
   void drain_all() {
     for (FrontLoop* loop : loops()) {
@@ -211,8 +161,6 @@ class FrontServer::Impl final : public SessionStoreListener {
   const Options options_;
   const TenantLimits::Settings tenant_limits_;
   FrontMetrics metrics_;
-  Gauge certificate_expiry_{registry_.gauge("sluice_mqtt_certificate_expiry_timestamp_seconds",
-                                            "When the certificate shown to devices runs out.")};
   ingest::TopicMap topics_;
   ConnectionAdmission admission_;
   TenantBucketTable tenant_buckets_;
@@ -220,9 +168,7 @@ class FrontServer::Impl final : public SessionStoreListener {
   RetainedMessages retained_;
   std::atomic<bool> has_topics_;
   IdentityCache cache_;
-  std::unique_ptr<net::TlsContext> tls_;
-  std::unique_ptr<net::TlsContext> psk_;
-  std::vector<ListenerPlan> plans_;
+  FrontListeners listeners_{registry_};
 
  private:
   struct LoopParts {
@@ -238,14 +184,6 @@ class FrontServer::Impl final : public SessionStoreListener {
     }
   };
 
-  IdentityOptions identity_options() const {
-    DeviceLimits limits;
-    limits.messages_per_second = static_cast<std::uint32_t>(config_.device_messages_per_second);
-    limits.bytes_per_second = static_cast<std::uint32_t>(config_.device_bytes_per_second.count);
-    limits.max_payload_bytes = static_cast<std::uint32_t>(config_.max_payload.count);
-    return {.topics = topics_, .default_limits = limits};
-  }
-
   // A process may have as many descriptors as the hard limit says, but mostly begins with few.
   void raise_descriptor_limit() {
     rlimit limit{};
@@ -259,67 +197,6 @@ class FrontServer::Impl final : public SessionStoreListener {
     }
   }
 
-  Result<> open_listeners() {
-    const auto plan = [&](const char* name, const std::string& address, net::TlsContext* tls,
-                          bool is_web_socket) {
-      if (address.empty()) return;
-      plans_.push_back({.name = name,
-                        .address = address,
-                        .tls = tls,
-                        .is_web_socket = is_web_socket,
-                        .expects_proxy_header = config_.expects_proxy_header,
-                        .web_socket = {.path = config_.web_socket_path,
-                                       .allowed_origins = config_.web_socket_origins,
-                                       .max_frame_bytes = config_.max_packet.count},
-                        .tenant_uri_prefix = config_.tenant_uri_prefix,
-                        .connect_timeout = config_.connect_timeout,
-                        .max_output = static_cast<std::size_t>(config_.max_output.count)});
-    };
-    if (!config_.mqtts_listen.empty() || !config_.wss_listen.empty()) {
-      const auto wanted =
-          config_.client_certificates == "required"   ? net::ClientCertificates::kRequired
-          : config_.client_certificates == "optional" ? net::ClientCertificates::kOptional
-                                                      : net::ClientCertificates::kNone;
-      SLUICE_TRY_ASSIGN(tls_, net::TlsContext::open({.cert_file = config_.tls_cert_file,
-                                                     .key_file = config_.tls_key_file,
-                                                     .client_certificates = wanted,
-                                                     .client_ca_file = config_.client_ca_file,
-                                                     .ticket_key_file = config_.ticket_key_file,
-                                                     .name = "mqtts"},
-                                                    {}, clock_, random_, registry_));
-    }
-    if (!config_.psk_listen.empty()) {
-      SLUICE_TRY_ASSIGN(psk_, net::TlsContext::open_psk({.name = "psk"}, clock_, registry_));
-    }
-    plan("mqtt", config_.mqtt_listen, nullptr, false);
-    plan("mqtts", config_.mqtts_listen, tls_.get(), false);
-    plan("psk", config_.psk_listen, psk_.get(), false);
-    plan("ws", config_.ws_listen, nullptr, true);
-    plan("wss", config_.wss_listen, tls_.get(), true);
-    if (plans_.empty()) {
-      return fail(ErrorCode::kFailedPrecondition, "no listener is configured: mqtts_listen, …");
-    }
-    return {};
-  }
-
-  Result<> open_store(const std::string& address) {
-    std::array<std::byte, 8> bytes;
-    random_.fill(bytes);
-    const FrontId id(to_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
-    if (config_.sessions.session_store == "redis") {
-      SLUICE_TRY_ASSIGN(auto client,
-                        redis::Client::open(config_.redis, clock_, random_, registry_, log_));
-      redis_store_ = std::make_unique<RedisSessionStore>(
-          config_.sessions, clock_, registry_, log_, std::move(client),
-          RedisSessionStore::Identity{.front = id, .address = address}, *this);
-      return {};
-    }
-    memory_store_ = std::make_unique<MemorySessionStore>(config_.sessions, clock_, registry_);
-    memory_store_->add_front(id, address, *this, post_to(*loops_.front()));
-    front_id_ = id;
-    return {};
-  }
-
   Result<> attach(FrontLoop& loop, std::size_t index, const std::vector<FrontLoop*>& all) {
     SLUICE_TRY_ASSIGN(auto producer, kafka::open_producer(config_.kafka, config_.producer, clock_,
                                                           random_, log_, registry_));
@@ -328,8 +205,7 @@ class FrontServer::Impl final : public SessionStoreListener {
         kRoomPerRead);
     LoopParts& parts = parts_.emplace_back();
     const LoopPost post = post_to(loop);
-    parts.store =
-        redis_store_ ? redis_store_->for_loop(post) : memory_store_->for_loop(front_id_, post);
+    parts.store = store_.for_loop(post);
     if (authenticator_) {
       parts.authenticator = authenticator_->for_loop(post);
     } else {
@@ -370,21 +246,12 @@ class FrontServer::Impl final : public SessionStoreListener {
     std::unique_lock lock(mutex);
     for (std::uint64_t round = 0; !stop.stop_requested(); ++round) {
       condition.wait_for(lock, stop, kHouseInterval, [] { return false; });
-      if (memory_store_) memory_store_->tick(clock_.mono());
+      store_.tick(clock_.mono());
       retained_.sweep(clock_.mono(), 1000);
       if (is_draining_) drain();
       if (round % 50 != 0) continue;
       if (!has_topics_) prepare_topics();
-      if (tls_)
-        certificate_expiry_.set(static_cast<double>(
-            std::chrono::duration_cast<std::chrono::seconds>(tls_->expires().time_since_epoch())
-                .count()));
-      for (net::TlsContext* context : {tls_.get(), psk_.get()}) {
-        if (context == nullptr) continue;
-        if (const auto reloaded = context->reload_if_changed(); !reloaded) {
-          log_.error("certificate_not_reloaded", reloaded.error());
-        }
-      }
+      listeners_.renew(log_);
     }
   }
 
@@ -412,56 +279,14 @@ class FrontServer::Impl final : public SessionStoreListener {
     }
   }
 
-  // SessionStoreListener: what other fronts did.
-  void on_wide_put(const SessionStore::WideSubscription& wide) override {
-    routes_.of(tenant_of(wide.key)).put(wide.key, wide.subscription);
-  }
-  void on_wide_removed(const SessionKey& key, std::string_view filter,
-                       std::string_view group) override {
-    routes_.of(tenant_of(key)).remove(key, filter, group);
-  }
-  void on_retained_put(const mqtt::MessagePtr& message) override {
-    const StoredName name = split_stored_name(message->topic);
-    mqtt::Message unnamed = *message;
-    unnamed.topic = std::string(name.topic);
-    retained_.put(name.tenant, std::make_shared<const mqtt::Message>(std::move(unnamed)));
-  }
-  void on_retained_removed(std::string_view stored) override {
-    const StoredName name = split_stored_name(stored);
-    retained_.remove(name.tenant, name.topic);
-  }
-  void on_fenced(const SessionKey& key, Epoch epoch) override {
-    FrontLoop& loop = *loops_[loop_of(key, loops_.size())];
-    loop.post([&loop, key, epoch] { loop.broker().fence(key, epoch); });
-  }
-  void on_will_due(const SessionKey& key, mqtt::Message message) override {
-    FrontLoop& loop = *loops_[loop_of(key, loops_.size())];
-    loop.post([&loop, key, message = std::move(message)]() mutable {
-      loop.broker().publish(tenant_of(key),
-                            std::make_shared<const mqtt::Message>(std::move(message)),
-                            [](Result<FanOutCounts>) {});
-    });
-  }
-  void on_lease(bool is_valid, bool sessions_lost) override {
-    if (is_valid) {
-      log_.info("session_lease", {{"is_valid", true}});
-    } else {
-      log_.warning("session_lease", {{"is_valid", false}, {"sessions_lost", sessions_lost}});
-    }
-    if (!sessions_lost) return;
-    for (FrontLoop* loop : loops()) {
-      loop->drop_all("another front may own the session");
-    }
-  }
-
   std::unique_ptr<rpc::Channel> registry_channel_;
   std::unique_ptr<RegistryAuthenticator> authenticator_;
   std::unique_ptr<FrontPeers> peers_;
-  std::unique_ptr<MemorySessionStore> memory_store_;
-  std::unique_ptr<RedisSessionStore> redis_store_;
-  FrontId front_id_;
-  std::deque<LoopParts> parts_;
+  // The stores post to the loops as long as there are stores.
   std::vector<std::unique_ptr<FrontLoop>> loops_;
+  std::optional<StoreEvents> events_;
+  FrontStore store_;
+  std::deque<LoopParts> parts_;
   std::atomic<bool> is_draining_{false};
   std::mutex drain_mutex_;
   std::condition_variable drained_;  // looked at every kHouseInterval anyway
@@ -483,7 +308,8 @@ Result<> FrontServer::start(const std::string& grpc_address) { return impl_->sta
 
 std::vector<std::pair<std::string, std::string>> FrontServer::addresses() const {
   std::vector<std::pair<std::string, std::string>> bound;
-  for (const ListenerPlan& plan : impl_->plans_) bound.emplace_back(plan.name, plan.address);
+  for (const ListenerPlan& plan : impl_->listeners_.plans())
+    bound.emplace_back(plan.name, plan.address);
   return bound;
 }
 

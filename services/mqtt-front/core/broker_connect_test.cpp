@@ -172,10 +172,8 @@ TEST_F(Connecting, TheThirdWinsOverTheSecondThatWaits) {
   TestClient second(front);
   TestClient third(front);
   second.hello.client_id = third.hello.client_id = "d1";
-  mqtt::Output bytes;
-  mqtt::encode(second.hello, bytes);
-  second.send(bytes);
-  third.send(bytes);
+  second.send_connect();
+  third.send_connect();
   front.settle();
   EXPECT_THAT(first.received(), ElementsAre("disconnect 0x8E"));
   EXPECT_THAT(second.received(), ElementsAre("connack 0x89"));
@@ -210,9 +208,7 @@ TEST_F(Connecting, MayDieAtEveryStep) {
     TestClient client(front);
     client.hello.session_expiry_seconds = 100;
     client.hello.client_id = "d1";
-    mqtt::Output bytes;
-    mqtt::encode(client.hello, bytes);
-    client.send(bytes);
+    client.send_connect();
     for (std::size_t i = 0; i < steps; ++i) front.tasks.run_one();
     client.lose();
     front.settle();
@@ -236,9 +232,7 @@ TEST_F(Connecting, KeepsWhatASessionHeldForAClientThatWentWhileItWasClaimed) {
   second.hello.session_expiry_seconds = 100;
   second.hello.clean_start = false;
   second.hello.client_id = "d1";
-  mqtt::Output bytes;
-  mqtt::encode(second.hello, bytes);
-  second.send(bytes);
+  second.send_connect();
   front.tasks.run_one();  // who it is
   second.lose();
   front.settle();
@@ -285,9 +279,7 @@ TEST_F(Connecting, AppliesAChangeAlsoToWhoWaitsForTheSession) {
   first.connect("d1");
   TestClient second(front);
   second.hello.client_id = "d1";
-  mqtt::Output bytes;
-  mqtt::encode(second.hello, bytes);
-  second.send(bytes);
+  second.send_connect();
   front.tasks.run_one();  // proven: it waits for the first one's session
   front.broker->on_change({.scope = DeviceChange::Scope::kDevice,
                            .tenant = "blue",

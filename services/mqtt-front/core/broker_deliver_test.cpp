@@ -34,6 +34,20 @@ class Delivering : public ::testing::Test {
     client.connect("d1");
     return client;
   }
+  /// The same device connects again, up to where it is proven: `first` is told, its session is let
+  /// go of, `second` does not have it yet.
+  void begin_takeover(const TestClient& first, TestClient& second) {
+    second.hello = first.hello;
+    second.send_connect();
+    front.tasks.run_one();
+  }
+  /// A client whose session holds the filter, and which has gone.
+  void subscribe_and_leave(std::string_view filter) {
+    TestClient client(front);
+    come(client).subscribe(filter);
+    client.lose();
+    front.settle();
+  }
   /// From outside, as gRPC does.
   FanOutCounts publish(const mqtt::MessagePtr& what) {
     FanOutCounts counts{.failed = 99};
@@ -79,10 +93,7 @@ TEST_F(Delivering, UsesTheSpellingThatTheDeviceSubscribedTo) {
 }
 
 TEST_F(Delivering, QueuesForWhoIsAwayButNotQos0) {
-  TestClient client(front);
-  come(client).subscribe(own("commands/#"));
-  client.lose();
-  front.settle();
+  subscribe_and_leave(own("commands/#"));
   EXPECT_EQ(publish(message(own("commands/c1"), "lost", Qos::kAtMostOnce)).queued, 0U);
   EXPECT_EQ(publish(message(own("commands/c2"), "kept")).queued, 1U);
   TestClient next(front);
@@ -110,10 +121,7 @@ TEST_F(Delivering, IsNobodysWhereNoSessionIs) {
 }
 
 TEST_F(Delivering, AsksForRightsAtEveryDelivery) {
-  TestClient client(front);
-  come(client).subscribe(own("commands/#"));
-  client.lose();
-  front.settle();
+  subscribe_and_leave(own("commands/#"));
   publish(message(own("commands/c1"), "x"));
   // While it was away its rights were taken.
   Identity poorer = *front.authenticator.identities["d1"];
@@ -127,10 +135,7 @@ TEST_F(Delivering, AsksForRightsAtEveryDelivery) {
 }
 
 TEST_F(Delivering, GoesWhereTheSessionWentMeanwhile) {
-  TestClient client(front);
-  come(client).subscribe(own("commands/#"));
-  client.lose();
-  front.settle();
+  subscribe_and_leave(own("commands/#"));
   // Located as nobody's; claimed before it is queued.
   FanOutCounts counts;
   front.broker->publish("blue", message(own("commands/c1"), "x"),
@@ -144,10 +149,7 @@ TEST_F(Delivering, GoesWhereTheSessionWentMeanwhile) {
 }
 
 TEST_F(Delivering, FollowsASessionThatMovesBetweenFrontsButNotForEver) {
-  TestClient client(front);
-  come(client).subscribe(own("commands/#"));
-  client.lose();
-  front.settle();
+  subscribe_and_leave(own("commands/#"));
   front.store.foreign_claim(kD1);
   front.neighbours.not_here = 2;
   EXPECT_EQ(publish(message(own("commands/c1"), "x")).delivered, 1U);
@@ -161,10 +163,7 @@ TEST_F(Delivering, FollowsASessionThatMovesBetweenFrontsButNotForEver) {
 }
 
 TEST_F(Delivering, IsNobodysWhenTheSessionEndsMeanwhile) {
-  TestClient client(front);
-  come(client).subscribe(own("commands/#"));
-  client.lose();
-  front.settle();
+  subscribe_and_leave(own("commands/#"));
   FanOutCounts counts;
   front.broker->publish("blue", message(own("commands/c1"), "x"),
                         [&](Result<FanOutCounts> made) { counts = *made; });
@@ -177,11 +176,7 @@ TEST_F(Delivering, KeepsWhatComesBetweenTwoConnections) {
   TestClient first(front);
   come(first).subscribe(own("commands/#"));
   TestClient second(front);
-  second.hello = first.hello;
-  mqtt::Output bytes;
-  mqtt::encode(second.hello, bytes);
-  second.send(bytes);
-  front.tasks.run_one();  // proven: the first is told, its session is let go of
+  begin_takeover(first, second);
   FanOutCounts counts;
   front.broker->publish("blue", message(own("commands/c1"), "x"),
                         [&](Result<FanOutCounts> made) { counts = *made; });
@@ -195,11 +190,7 @@ TEST_F(Bounded, KeepsNoMoreBetweenTwoConnectionsThanASessionHolds) {
   TestClient first(front);
   come(first).subscribe(own("down/#"));
   TestClient second(front);
-  second.hello = first.hello;
-  mqtt::Output bytes;
-  mqtt::encode(second.hello, bytes);
-  second.send(bytes);
-  front.tasks.run_one();
+  begin_takeover(first, second);
   FanOutCounts counts;
   const std::size_t most = front.options.session.max_queued;
   for (std::size_t i = 0; i < most + 3; ++i) {

@@ -30,9 +30,7 @@ class Device {
     next->hello.clean_start = false;
     next->hello.session_expiry_seconds = 100;
     next->hello.client_id = name_;
-    mqtt::Output bytes;
-    mqtt::encode(next->hello, bytes);
-    next->send(bytes);
+    next->send_connect();
     client_ = std::move(next);  // the last one is lost
     is_open_ = false;
   }

@@ -32,6 +32,13 @@ class Subscribing : public ::testing::Test {
     one.connect("d1");
     one.received();
   }
+  /// A session with a wide subscription whose client has gone.
+  void leave_wide_session(std::string_view device) {
+    TestClient client(front);
+    client.hello.session_expiry_seconds = 100;
+    client.connect(device).subscribe("tenant/blue/device/+/up/#").lose();
+    front.settle();
+  }
   TestFront front;
   TestClient one{front};
 };
@@ -177,10 +184,7 @@ TEST_F(Subscribing, EndsTheRoutesOfASessionThatEndsWithItsConnection) {
 }
 
 TEST_F(Subscribing, EndsTheRoutesOfASessionThatBeginsAnew) {
-  TestClient two(front);
-  two.hello.session_expiry_seconds = 100;
-  two.connect("d2").subscribe("tenant/blue/device/+/up/#").lose();
-  front.settle();
+  leave_wide_session("d2");
   TestClient anew(front);
   anew.connect("d2");
   anew.received();
@@ -190,10 +194,7 @@ TEST_F(Subscribing, EndsTheRoutesOfASessionThatBeginsAnew) {
 }
 
 TEST_F(Subscribing, EndsTheRoutesOfASessionThatHasExpired) {
-  TestClient two(front);
-  two.hello.session_expiry_seconds = 100;
-  two.connect("d2").subscribe("tenant/blue/device/+/up/#").lose();
-  front.settle();
+  leave_wide_session("d2");
   front.store.entries.erase(SessionKey("blue/d2"));
   one.publish(own("up/x"), "x", Qos::kAtLeastOnce, 1);
   front.settle();

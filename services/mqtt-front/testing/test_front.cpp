@@ -93,12 +93,16 @@ TestClient& TestClient::connect(std::string_view client_id) {
 }
 
 TestClient& TestClient::connect() {
+  send_connect();
+  front_->settle();
+  return *this;
+}
+
+void TestClient::send_connect() {
   version_ = hello.version;
   mqtt::Output bytes;
   mqtt::encode(hello, bytes);
   send(bytes);
-  front_->settle();
-  return *this;
 }
 
 TestClient& TestClient::publish(std::string_view topic, std::string_view payload, mqtt::Qos qos,

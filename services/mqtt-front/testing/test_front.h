@@ -28,6 +28,8 @@ class TestClient final : public Link {
   /// Sends CONNECT with what is in `hello`, then lets everything happen.
   TestClient& connect(std::string_view client_id);
   TestClient& connect();
+  /// The same, but whoever is asked does not answer yet: front.tasks has the next steps.
+  void send_connect();
   TestClient& publish(std::string_view topic, std::string_view payload, mqtt::Qos qos,
                       std::uint16_t packet_id = 0, bool retain = false);
   TestClient& publish(const mqtt::Publish& publish);

@@ -2,7 +2,6 @@
 #include "platform.h"
 
 #include <chrono>
-#include <csignal>
 
 #include <sluice/testing/eventually.h>
 
@@ -131,14 +130,13 @@ TEST(AccessWithoutRegistry, KnownDevicesComeInAndUnknownOnesAreToldToComeBack) {
     MqttClient client = front->client();
     ASSERT_EQ(client.connect(known.session()).reason, ReasonCode::kSuccess);
   }
-  platform.registry().signal(SIGKILL);
-  platform.registry().wait();
+  platform.registry().process().kill();
   MqttClient client = front->client();
   EXPECT_EQ(client.connect(known.session()).reason, ReasonCode::kSuccess);
   EXPECT_EQ(client.publish(known.telemetry(), "1").reason, ReasonCode::kSuccess);
   EXPECT_EQ(front->client().connect(unknown.session()).reason, ReasonCode::kServerUnavailable);
 
-  platform.start_registry();
+  platform.registry().start();
   EXPECT_TRUE(sluice::testing::eventually(
       [&] { return front->client().connect(unknown.session()).reason == ReasonCode::kSuccess; }));
 }

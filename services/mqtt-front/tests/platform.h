@@ -3,16 +3,14 @@
 #include "mqtt_client.h"
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include <sluice/base/random.h>
 #include <sluice/crypto/testing/test_ca.h>
-#include <sluice/http/client.h>
-#include <sluice/postgres/testing/test_database.h>
+#include <sluice/platform/registry_program.h>
+#include <sluice/platform/service_process.h>
+#include <sluice/platform/surroundings.h>
 #include <sluice/testing/child_process.h>
 #include <sluice/testing/temp_dir.h>
 
@@ -21,7 +19,7 @@
 namespace sluice::front::testing {
 
 using Json = nlohmann::json;
-using Environment = std::map<std::string, std::string>;
+using platform::Environment;
 
 /// A port of loopback that was free a moment ago, for a server that must keep it over a restart.
 std::uint16_t free_port();
@@ -41,24 +39,13 @@ class OwnRedis {
 };
 
 /// A running front. Ends with the object.
-class Front {
+class Front final : public platform::ServiceProcess {
  public:
-  explicit Front(Environment settings);
+  explicit Front(Environment settings) : ServiceProcess("mqtt-front", std::move(settings)) {}
 
-  const std::string& address(const std::string& listener) const { return addresses_.at(listener); }
-  sluice::testing::ChildProcess& process() { return *process_; }
-  void kill();
-  /// The sum over all label sets of a metric.
-  double metric(std::string_view name) const;
-  std::int64_t resident_kib() const;
   MqttClient client(const std::string& listener = "mqtt") const {
     return MqttClient(address(listener));
   }
-
- private:
-  http::Client http_;
-  std::unique_ptr<sluice::testing::ChildProcess> process_;
-  std::map<std::string, std::string> addresses_;
 };
 
 /// A device as the registry made it.
@@ -79,12 +66,10 @@ class Platform {
  public:
   Platform();
 
-  void start_registry();
-  sluice::testing::ChildProcess& registry() { return *registry_; }
+  platform::RegistryProgram& registry() { return registry_; }
   OwnRedis& redis() { return redis_; }
-  const crypto::testing::TestCa& ca() const { return ca_; }
-  const std::string& tenant() const { return tenant_; }
-  const std::string& kafka_namespace() const { return kafka_namespace_; }
+  const crypto::testing::TestCa& ca() const { return surroundings_.ca(); }
+  const std::string& kafka_namespace() const { return surroundings_.kafka_namespace(); }
 
   Device make_device();
   /// With the tenant's own key; fails the test unless the status is that.
@@ -94,25 +79,18 @@ class Platform {
   Environment front_settings(const Environment& more = {}) const;
   /// One that is ready.
   std::unique_ptr<Front> start_front(const Environment& more = {}) const;
-  crypto::TlsIdentity identity_of(const std::string& service) const;
-  std::string write(const std::string& name, const std::string& content) const;
+  crypto::TlsIdentity identity_of(const std::string& service) const {
+    return surroundings_.identity_of(service);
+  }
+  std::string write(const std::string& name, const std::string& content) const {
+    return surroundings_.write(name, content);
+  }
 
  private:
-  http::ClientResponse call(const std::string& path, const std::string& key, const Json& body);
-
-  postgres::testing::TestDatabase database_;
-  sluice::testing::TempDir folder_;
-  crypto::testing::TestCa ca_;
+  platform::Surroundings surroundings_;
   OwnRedis redis_;
-  SystemRandom random_;
-  http::Client http_;
-  std::string platform_key_;
-  std::string kafka_namespace_;
-  Environment registry_settings_;
-  std::unique_ptr<sluice::testing::ChildProcess> registry_;
-  std::map<std::string, std::string> registry_addresses_;
-  std::string tenant_;
-  std::string tenant_key_;
+  platform::RegistryProgram registry_;
+  platform::RegistryProgram::Tenant tenant_;
 };
 
 /// One for all tests that do not harm it: starting takes a second or two.

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/http_semantics/field_text.h>
+
 namespace sluice::http {
 
 /// Header fields in the order they came. Names compare without case.
@@ -37,8 +39,5 @@ class Headers {
  private:
   std::vector<Field> fields_;
 };
-
-/// ASCII letters alone; header names, media types and schemes compare like this.
-bool equal_ignoring_case(std::string_view a, std::string_view b);
 
 }  // namespace sluice::http

@@ -1,4 +1,4 @@
-#include "openssl.h"
+#include <sluice/crypto/openssl.h>
 
 #include <array>
 #include <limits>
