@@ -8,7 +8,6 @@
 
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
-#include <hiredis/hiredis_ssl.h>
 #include <sys/epoll.h>
 
 namespace sluice::redis {
@@ -200,15 +199,10 @@ void Connection::on_connected(int status) {
     return;
   }
   if (options_.tls != nullptr) {
-    auto session = options_.tls->start(node_.host);
-    if (!session) {
+    const auto started = options_.tls->start(context_->c, node_.host);
+    if (!started) {
       refuse(Error(ErrorCode::kUnavailable,
-                   std::format("TLS to {}: {}", node_.address(), session.error().message())));
-      return;
-    }
-    if (redisInitiateSSL(&context_->c, *session) != REDIS_OK) {
-      refuse(Error(ErrorCode::kUnavailable,
-                   std::format("TLS to {}: {}", node_.address(), context_->c.errstr)));
+                   std::format("TLS to {}: {}", node_.address(), started.error().message())));
       return;
     }
   }

@@ -5,6 +5,8 @@
 #include <sluice/crypto/openssl.h>
 
 #include <arpa/inet.h>
+#include <hiredis/hiredis.h>
+#include <hiredis/hiredis_ssl.h>
 
 namespace sluice::redis {
 namespace {
@@ -47,7 +49,7 @@ Result<TlsSessions> TlsSessions::open(const Config& config) {
   return sessions;
 }
 
-Result<ssl_st*> TlsSessions::start(const std::string& host) const {
+Result<void> TlsSessions::start(redisContext& connection, const std::string& host) const {
   crypto::SslPtr session(SSL_new(context_.get()));
   if (session == nullptr) return tls_failure("make a TLS session");
   if (is_ip_address(host)) {
@@ -59,7 +61,12 @@ Result<ssl_st*> TlsSessions::start(const std::string& host) const {
                       const_cast<char*>(host.c_str())) != 1) {  // OpenSSL copies it
     return tls_failure("expect the server's name");
   }
-  return session.release();
+  if (redisInitiateSSL(&connection, session.get()) != REDIS_OK) {
+    // hiredis leaves a session that failed at once to its caller.
+    return fail(ErrorCode::kUnavailable, connection.errstr);
+  }
+  static_cast<void>(session.release());  // hiredis frees it with the connection
+  return {};
 }
 
 }  // namespace sluice::redis

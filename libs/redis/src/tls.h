@@ -7,7 +7,7 @@
 #include <sluice/redis/config.h>
 
 struct ssl_ctx_st;
-struct ssl_st;
+struct redisContext;
 
 namespace sluice::redis {
 
@@ -17,8 +17,8 @@ class TlsSessions {
  public:
   static Result<TlsSessions> open(const Config& config);
 
-  /// A session that will accept only a certificate for `host`; owned by whoever takes it.
-  Result<ssl_st*> start(const std::string& host) const;
+  /// Begins TLS on `connection`, which will accept only a certificate for `host`.
+  Result<void> start(redisContext& connection, const std::string& host) const;
 
  private:
   struct Free {

@@ -13,8 +13,9 @@ TEST(KafkaPublisher, AFloodOfRefusalsFillsAShareOfItsOwn) {
   // Nobody listens on port 1, so nothing that is taken ever leaves.
   KafkaPublisher::Options options{.kafka = {}, .producer = {}};
   options.kafka.brokers = "127.0.0.1:1";
-  auto publisher = KafkaPublisher::open(options, *opened.pool, opened.clock, opened.random,
-                                        opened.log->logger("test", opened.clock), opened.metrics);
+  const Logger logger = opened.log->logger("test", opened.clock);
+  auto publisher = KafkaPublisher::open(options, *opened.pool, opened.clock, opened.random, logger,
+                                        opened.metrics);
   ASSERT_TRUE(publisher) << publisher.error().message();
   common::v1::AuditRecord record;
   record.set_reason("role_too_low");
