@@ -67,7 +67,7 @@ autoscaling:
   minReplicas: 2  # Never fewer.
   maxReplicas: 10  # Never more; for kafka-lag no more than the topic's partitions.
   cpuPercent: 70  # Of the request, for cpu.
-  topic: ""  # Without namespace, for kafka-lag; the consumer group is the service's name.
+  topic: ""  # Without namespace, for kafka-lag; the consumer group is the namespace and the service's name.
   lagThreshold: 1000  # Records of lag that one more pod is worth.
 pdb:
   enabled: true  # Whether a PodDisruptionBudget protects the pods.

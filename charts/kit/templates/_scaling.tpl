@@ -51,7 +51,7 @@ spec:
     - type: kafka
       metadata:
         bootstrapServers: {{ .v.kafka.brokers | quote }}
-        consumerGroup: {{ .name }}
+        consumerGroup: {{ printf "%s%s" .v.kafka.namespace .name }}
         topic: {{ printf "%s%s" .v.kafka.namespace (required "autoscaling.mode kafka-lag needs autoscaling.topic" .v.autoscaling.topic) }}
         lagThreshold: {{ .v.autoscaling.lagThreshold | quote }}
         activationLagThreshold: "1"

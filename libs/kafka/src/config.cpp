@@ -11,7 +11,8 @@ void Config::declare(Settings& settings) {
       "kafka_brokers", &brokers, "127.0.0.1:9092", {.required = true},
       "Brokers to begin with, host:port, separated by commas; the rest are learnt from them.");
   settings.text("kafka_namespace", &name_space, "sluice.", {.max_size = 64},
-                "Put before every topic's name, so that several platforms can share brokers.");
+                "Put before the name of every topic and consumer group, so that several platforms "
+                "can share brokers.");
   settings.text("kafka_tls_ca_file", &tls_ca_file, "", {},
                 "CA certificates (PEM) that brokers are checked with. Set: TLS is used.");
   settings.text("kafka_tls_cert_file", &tls_cert_file, "", {},

@@ -136,7 +136,7 @@ rd_kafka_resp_err_t RdConsumer::add_interceptors(rd_kafka_t* client, const rd_ka
 
 Result<> RdConsumer::open_group(std::string_view group, const std::vector<std::string>& topics) {
   SLUICE_TRY(
-      open({{"group.id", std::string(group)},
+      open({{"group.id", config_.name_space + std::string(group)},
             {"partition.assignment.strategy", "cooperative-sticky"},
             {"session.timeout.ms", std::format("{}", limits_.session_timeout.count())},
             {"heartbeat.interval.ms",

@@ -267,15 +267,15 @@ TEST_F(RdConsumerEnd, IsNotToldToTheGroupUnlessClosed) {
   const std::string group = unique_name("g");
   const Member observer = join(unique_name("observer"), topic);
   Member vanishing = join_and_read(group, topic);
-  EXPECT_EQ(member_count(observer.consumer->native(), group), 1);
+  EXPECT_EQ(member_count(observer.consumer->native(), world_.config.name_space + group), 1);
   expect_end(std::move(vanishing));
-  EXPECT_EQ(member_count(observer.consumer->native(), group), 1);
+  EXPECT_EQ(member_count(observer.consumer->native(), world_.config.name_space + group), 1);
 
   const std::string other = unique_name("g");
   Member closing = join_and_read(other, topic);
   EXPECT_TRUE(closing.consumer->close(closing, 30s));
   expect_end(std::move(closing));
-  EXPECT_EQ(member_count(observer.consumer->native(), other), 0);
+  EXPECT_EQ(member_count(observer.consumer->native(), world_.config.name_space + other), 0);
 }
 
 }  // namespace

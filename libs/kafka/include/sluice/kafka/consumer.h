@@ -94,7 +94,8 @@ class Consumer {
 };
 
 /// A member of a consumer group: partitions are shared between the members by cooperative
-/// rebalances.
+/// rebalances. The group's name in Kafka begins with the namespace, as a topic's does, so that the
+/// same service of two platforms is not one group.
 Result<std::unique_ptr<Consumer>> open_group_consumer(const Config& config,
                                                       const ConsumerConfig& consumer,
                                                       std::string_view group,
