@@ -3,6 +3,7 @@
 #include "adapters/databases.h"
 #include "adapters/import_queue.h"
 #include "adapters/kafka_publisher.h"
+#include "adapters/presence_reader.h"
 #include "core/bootstrap.h"
 #include "core/door.h"
 #include "core/importer.h"
@@ -27,6 +28,7 @@ struct Config {
   postgres::Config postgres;
   kafka::Config kafka;
   kafka::ProducerConfig producer;
+  kafka::ConsumerConfig consumer;
   crypto::TlsIdentity identity;
   rpc::ServerConfig grpc;
   http::Config http;
@@ -59,6 +61,7 @@ struct Config {
     postgres.declare(settings);
     kafka.declare(settings);
     producer.declare(settings);
+    consumer.declare(settings);
     identity.declare(settings);
     grpc.declare(settings);
     http.declare(settings);
@@ -138,6 +141,12 @@ inline Databases::Options database_options(const Config& config, const std::stri
 inline KafkaPublisher::Options kafka_options(const Config& config, const std::string& service) {
   KafkaPublisher::Options options{config.kafka, config.producer, config.outbox_interval,
                                   config.outbox_delivery_timeout};
+  options.kafka.client_id = service;
+  return options;
+}
+
+inline PresenceReader::Options presence_options(const Config& config, const std::string& service) {
+  PresenceReader::Options options{config.kafka, config.consumer};
   options.kafka.client_id = service;
   return options;
 }

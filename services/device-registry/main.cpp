@@ -1,9 +1,7 @@
 // Wiring only. Decisions are in core/, I/O is in adapters/ and the libraries.
 #include "adapters/crypto_vault.h"
-#include "adapters/databases.h"
 #include "adapters/grpc_door.h"
 #include "adapters/import_queue.h"
-#include "adapters/kafka_publisher.h"
 #include "adapters/rest_server.h"
 #include "config.h"
 
@@ -27,6 +25,8 @@ Result<> serve(service::Runtime& rt, const Config& config) {
   SLUICE_TRY(ensure_first_key(config, store, *vault));
   SLUICE_TRY_ASSIGN(auto kafka, KafkaPublisher::open(kafka_options(config, rt.name()), pool, clock,
                                                      random, log, metrics));
+  SLUICE_TRY_ASSIGN(auto events, PresenceReader::open(presence_options(config, rt.name()), pool,
+                                                      clock, random, log, metrics));
   Catalog catalog(store, *vault, clock, random);
   Operations operations(store, *vault);
   Importer importer(store, *vault, clock, random, import_config(config));
@@ -40,7 +40,7 @@ Result<> serve(service::Runtime& rt, const Config& config) {
                   {*databases, *vault, kafka->audit()}, clock, random, log, metrics);
 
   // Stopped from the last to the first: requests, then what they began, then what tells of it.
-  rt.add(*kafka), rt.add(sweeper), rt.add(imports), rt.add(grpc), rt.add(rest);
+  rt.add(*kafka), rt.add(*events), rt.add(sweeper), rt.add(imports), rt.add(grpc), rt.add(rest);
   rt.add_readiness("postgres", [&] { return databases->ping(); });
   rt.add_readiness("kafka", [&] { return kafka->is_ready(); });
   rt.on_drain([&] { rest.begin_drain(); });

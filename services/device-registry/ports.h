@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/presence.h"
 #include "core/query.h"
 #include "core/resource.h"
 
@@ -152,7 +153,8 @@ class Transaction {
   /// kNotFound when there is none in the scope, whether or not another tenant has one.
   virtual Result<Resource> find(ResourceKind kind, std::string_view id, Lock lock) = 0;
   virtual Result<std::vector<Resource>> list(ResourceKind kind, const ListQuery& query) = 0;
-  /// kAlreadyExists with a fault that names the field; kFailedPrecondition with reason
+  /// kAlreadyExists with a fault that names the field, also for a device whose external_id is the
+  /// id of another one or the reverse; kFailedPrecondition with reason
   /// "unknown_reference" and a fault when it refers to something that does not exist. Returns the
   /// row as stored, its revision and stamps among it.
   virtual Result<Resource> insert(const Resource& resource) = 0;
@@ -193,6 +195,9 @@ class Transaction {
   /// Of these external ids, those that exist; sorted.
   virtual Result<std::vector<std::string>> existing_external_ids(
       std::span<const std::string> external_ids) = 0;
+  /// Of these UUIDs, those that are ids of devices, spelled as they are kept; sorted.
+  virtual Result<std::vector<std::string>> existing_device_ids(
+      std::span<const std::string> ids) = 0;
   /// Writes devices whose external_id was free a moment ago, with their credentials. kAborted with
   /// reason "external_id_taken" where one is not any more. Returns the ids of devices whose token's
   /// id another credential has: these have no token now, so the transaction is to be given up.
@@ -287,6 +292,28 @@ inline constexpr std::size_t kMaxFoundCredentials = 2 * kMaxActiveCredentials + 
 
 /// Work that has not reported for this long has died with its process.
 inline constexpr std::chrono::seconds kOperationSilence{30};
+
+/// What became of what was told of a device.
+enum class PresenceOutcome : std::uint8_t {
+  kChanged,
+  kUnchanged,      // all of it was known, or a later session is
+  kUnknownDevice,  // there is none, perhaps any more
+};
+
+/// Where presence is kept: beside the devices, because it changes with every connect, and neither
+/// their revisions nor control.devices are to change with it. Thread-safe.
+class PresenceStore {
+ public:
+  virtual ~PresenceStore() = default;
+  /// Merges each change into what is kept of its device (see merge()), all of them or none; durable
+  /// when it returns. One outcome for each change, in their order. At most kMaxPresenceChanges.
+  virtual Result<std::vector<PresenceOutcome>> merge(
+      std::span<const PresenceFold::Change* const> changes) = 0;
+};
+
+/// Devices in one statement: enough to make its round trip small beside its work, and some
+/// hundredths of a second at most that their rows are locked.
+inline constexpr std::size_t kMaxPresenceChanges = 1000;
 
 /// Where refusals are told of, which belong to no transaction. Thread-safe; never blocks, and
 /// counts what it has no room for.

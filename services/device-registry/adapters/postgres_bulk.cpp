@@ -65,6 +65,17 @@ Result<std::vector<std::string>> PostgresTransaction::existing_external_ids(
   return existing;
 }
 
+Result<std::vector<std::string>> PostgresTransaction::existing_device_ids(
+    std::span<const std::string> ids) {
+  SLUICE_TRY_ASSIGN(const Rows rows,
+                    sql_.query("SELECT device_id::text AS id FROM devices WHERE tenant_id = $1 "
+                               "AND device_id = ANY ($2::uuid[]) ORDER BY device_id",
+                               {scope_, ids}));
+  std::vector<std::string> existing;
+  for (const postgres::Row& row : rows) existing.push_back(row.get<std::string>("id"));
+  return existing;
+}
+
 Result<std::vector<std::string>> PostgresTransaction::insert_devices(
     std::span<const NewDevice> devices) {
   std::vector<std::string> ids, metadata, attribute_ids;

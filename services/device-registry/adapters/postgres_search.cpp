@@ -102,16 +102,43 @@ void add_condition(Statement& statement, const Comparison& comparison) {
                   {comparison.value.get<std::string>()});
 }
 
+/// What is kept of a device's presence. Who is connected is found by an index in the order of
+/// pages; a device of which nothing was told is not connected.
+void add_presence_condition(Statement& statement, const TenantId& tenant,
+                            const Comparison& comparison) {
+  const std::string_view name = comparison.field->name;
+  bool has_row = comparison.op != Comparison::Operator::kNotEqual;
+  std::string condition;
+  std::vector<postgres::Param> params{tenant};
+  if (comparison.value.is_boolean()) {
+    condition = std::format("p.{}", name);
+    has_row = has_row == comparison.value.get<bool>();
+  } else if (comparison.value.is_null()) {
+    condition = std::format("p.{} IS NOT NULL", name);
+    has_row = !has_row;
+  } else {
+    const std::string_view op = has_row ? spell(comparison.op) : "=";
+    condition = std::format("p.{} {} ?{}", name, op, cast_of(comparison.field->type));
+    params.emplace_back(comparison.value.get<std::string>());
+  }
+  statement.where(
+      trusted(std::format("{}EXISTS (SELECT FROM device_presence AS p WHERE p.tenant_id = ? AND "
+                          "p.device_id = t.device_id AND {})",
+                          has_row ? "" : "NOT ", condition)),
+      params);
+}
+
 }  // namespace
 
 Statement list_statement(ResourceKind kind, const TenantId& tenant, const ListQuery& query) {
   const Table& table = table_of(kind);
-  Statement statement(
-      trusted(std::format("SELECT {} FROM {} AS t", table.columns_of("t", ""), table.name)));
+  Statement statement(trusted(std::format("SELECT {} FROM {} AS t", table.shown(), table.name)));
   if (kind != ResourceKind::kTenant) statement.where("t.tenant_id = ?", {tenant});
   if (query.device_id) statement.where("t.device_id = ?::uuid", {*query.device_id});
   for (const Comparison& comparison : query.filter) {
-    if (comparison.field->type != QueryField::Type::kAttributes) {
+    if (comparison.field->is_presence) {
+      add_presence_condition(statement, tenant, comparison);
+    } else if (comparison.field->type != QueryField::Type::kAttributes) {
       add_condition(statement, comparison);
     } else if (kind == ResourceKind::kDevice) {
       add_attribute_condition(statement, tenant, comparison);

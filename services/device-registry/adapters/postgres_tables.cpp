@@ -1,9 +1,12 @@
 #include "adapters/postgres_tables.h"
 
 #include "core/json.h"
+#include "core/presence.h"
 
 #include <array>
+#include <chrono>
 #include <format>
+#include <optional>
 
 #include <sluice/base/clock.h>
 
@@ -64,8 +67,6 @@ constexpr std::array kDeviceColumns{Column{"device_id", Type::kText, Use::kKey},
                                     Column{"status_reason"},
                                     kMetadata,
                                     Column{"registered_at", Type::kTime, Use::kStamped},
-                                    Column{"provisioned_at", Type::kTime, Use::kStamped},
-                                    Column{"last_seen_at", Type::kTime, Use::kStamped},
                                     kUpdatedAt};
 
 constexpr std::array kCredentialColumns{Column{"credential_id", Type::kText, Use::kKey},
@@ -110,7 +111,7 @@ std::string make_insert(const Table& table) {
   const std::string with_tenant =
       has_tenant_column(table) ? std::string() : "WITH unused AS (SELECT $1::text) ";
   return std::format("{}INSERT INTO {} AS t ({}) VALUES ({}) RETURNING {}", with_tenant, table.name,
-                     names, values, table.columns_of("t", ""));
+                     names, values, table.shown());
 }
 
 std::string make_update(const Table& table) {
@@ -122,13 +123,13 @@ std::string make_update(const Table& table) {
   return std::format(
       "UPDATE {} AS t SET {}revision = nextval('revision'), updated_at = now() WHERE {} RETURNING "
       "{}",
-      table.name, sets, condition(table), table.columns_of("t", ""));
+      table.name, sets, condition(table), table.shown());
 }
 
 Table make_table(std::string_view name, std::string_view id, std::span<const Column> columns) {
   Table table{.name = name, .id = id, .columns = columns};
-  table.find = std::format("SELECT {} FROM {} AS t WHERE {}", table.columns_of("t", ""), name,
-                           condition(table));
+  table.find =
+      std::format("SELECT {} FROM {} AS t WHERE {}", table.shown(), name, condition(table));
   // Not FOR UPDATE, which waits for every transaction that writes rows referring to this one: an
   // import would hold up changes of its fleet and its tenant to its end.
   table.find_locked = table.find + " FOR NO KEY UPDATE";
@@ -155,7 +156,58 @@ Json read_value(const postgres::Row& row, std::string_view name, Type type) {
   return nullptr;
 }
 
+// One look into another table instead of one for each of its columns. Times as milliseconds:
+// spelled by the server they would be in its time zone and with as many digits as they need.
+constexpr std::string_view kPresenceOfDevice =
+    ", (SELECT jsonb_build_object("
+    "'session_epoch', p.session_epoch, 'connected', p.connected, 'front', p.front, "
+    "'protocol', p.protocol, 'credential_id', p.credential_id, 'address', p.address, "
+    "'disconnect_reason', p.disconnect_reason, "
+    "'connected_at', floor(extract(epoch FROM p.connected_at) * 1000)::bigint, "
+    "'disconnected_at', floor(extract(epoch FROM p.disconnected_at) * 1000)::bigint, "
+    "'last_seen_at', floor(extract(epoch FROM p.last_seen_at) * 1000)::bigint, "
+    "'provisioned_at', floor(extract(epoch FROM p.provisioned_at) * 1000)::bigint) "
+    "FROM device_presence AS p WHERE p.tenant_id = t.tenant_id AND p.device_id = t.device_id) "
+    "AS presence";
+
+std::optional<WallTime> time_at(const Json& object, std::string_view name) {
+  const auto found = object.find(name);
+  if (found == object.end() || !found->is_number()) return std::nullopt;
+  return WallTime{std::chrono::milliseconds(found->get<std::int64_t>())};
+}
+
+Presence presence_of(const Json& row) {
+  Presence presence{.session_epoch = static_cast<std::uint64_t>(integer_at(row, "session_epoch")),
+                    .last_seen_at = time_at(row, "last_seen_at"),
+                    .provisioned_at = time_at(row, "provisioned_at")};
+  if (const auto at = time_at(row, "connected_at")) {
+    presence.begin = SessionBegin{.at = *at,
+                                  .front = text_at(row, "front"),
+                                  .protocol = text_at(row, "protocol"),
+                                  .credential_id = text_at(row, "credential_id"),
+                                  .address = text_at(row, "address")};
+  }
+  if (const auto at = time_at(row, "disconnected_at")) {
+    presence.end = SessionEnd{.at = *at, .reason = text_at(row, "disconnect_reason")};
+  }
+  return presence;
+}
+
 }  // namespace
+
+std::string Table::shown() const {
+  std::string out = columns_of("t", "");
+  if (name == "devices") out += kPresenceOfDevice;
+  return out;
+}
+
+Resource read_shown(const postgres::Row& row, ResourceKind kind) {
+  Resource resource = read_resource(row, kind);
+  if (kind == ResourceKind::kDevice && !row.is_null("presence")) {
+    show_presence(presence_of(Json::parse(row.text("presence"), nullptr, false)), resource.fields);
+  }
+  return resource;
+}
 
 std::string Table::columns_of(std::string_view alias, std::string_view prefix) const {
   std::string out =

@@ -35,6 +35,9 @@ struct Table {
   std::span<const Column> columns;
 
   std::string columns_of(std::string_view alias, std::string_view prefix) const;
+  /// columns_of("t", "") and, of a device, its presence: what operators are shown. Devices at the
+  /// door are read without it.
+  std::string shown() const;
 
   std::string find{};         // $1 tenant, $2 id
   std::string find_locked{};  // the same; rows that refer to it may be written meanwhile
@@ -47,6 +50,9 @@ const Table& table_of(ResourceKind kind);
 
 /// Reads a thing from columns named by columns_of() with this prefix; nulls become absent fields.
 Resource read_resource(const postgres::Row& row, ResourceKind kind, std::string_view prefix = "");
+
+/// Reads a thing from what shown() names.
+Resource read_shown(const postgres::Row& row, ResourceKind kind);
 
 /// The columns of `use`, in order, as parameters; absent fields become nulls.
 void add_params(const Resource& resource, Column::Use use, std::vector<postgres::Param>& params);

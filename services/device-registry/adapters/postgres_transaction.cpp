@@ -42,6 +42,10 @@ constexpr std::array kConstraintFaults{
     ConstraintFault{"device_classes_pkey", "/device_class_id", "is taken"},
     ConstraintFault{"topic_policies_pkey", "/topic_policy_id", "is taken"},
     ConstraintFault{"devices_external_id", "/external_id", "is taken by another device"},
+    ConstraintFault{"devices_external_id_is_device_id", "/external_id",
+                    "is the id of another device"},
+    ConstraintFault{"devices_device_id_is_external_id", "/device_id",
+                    "is the external id of another device"},
     ConstraintFault{"credentials_lookup_key", "/kind",
                     "another credential has this token id or PSK identity"},
     ConstraintFault{"credentials_pkey", "/kind", "another credential has this id"},
@@ -71,7 +75,7 @@ Result<Resource> read_one(Result<Rows> rows, ResourceKind kind) {
   if (!rows) return fail(explain_write(rows.error()));
   const auto row = rows->optional();
   if (!row) return not_found(kind);
-  return read_resource(*row, kind);
+  return read_shown(*row, kind);
 }
 
 std::optional<Resource> read_joined(const Row& row, ResourceKind kind, std::string_view prefix) {
@@ -114,7 +118,7 @@ Result<std::vector<Resource>> PostgresTransaction::list(ResourceKind kind, const
   SLUICE_TRY_ASSIGN(const Rows rows, sql_.query(list_statement(kind, scope_, query)));
   std::vector<Resource> resources;
   resources.reserve(rows.size());
-  for (const Row& row : rows) resources.push_back(read_resource(row, kind));
+  for (const Row& row : rows) resources.push_back(read_shown(row, kind));
   return resources;
 }
 

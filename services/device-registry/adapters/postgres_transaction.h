@@ -34,6 +34,7 @@ class PostgresTransaction final : public Transaction {
   Result<std::vector<std::int64_t>> reserve_revisions(std::size_t count) override;
   Result<std::vector<std::string>> existing_external_ids(
       std::span<const std::string> external_ids) override;
+  Result<std::vector<std::string>> existing_device_ids(std::span<const std::string> ids) override;
   Result<std::vector<std::string>> insert_devices(std::span<const NewDevice> devices) override;
   Result<> add_result_part(std::string_view operation_id, std::size_t part,
                            std::string_view sealed) override;

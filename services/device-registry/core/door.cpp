@@ -99,8 +99,10 @@ proto::DeviceIdentity identity_of(const DeviceRecord& record, std::chrono::secon
   identity.set_schema_id(own_schema.empty() ? text_at(device_class, "schema_id") : own_schema);
   identity.set_status(status_of(device));
   std::vector<TopicRule> own_rules{};
+  if (record.device_class) identity.set_class_revision(record.device_class->revision);
   if (record.topic_policy) {
     identity.set_topic_policy(record.topic_policy->id);
+    identity.set_policy_revision(record.topic_policy->revision);
     own_rules = rules_from_json(record.topic_policy->fields.value("rules", Json::array()));
   }
   const TopicNames names{.tenant = device.tenant.value(),

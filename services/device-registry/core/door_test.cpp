@@ -277,6 +277,11 @@ TEST_F(DoorTest, TakesSchemaPolicyAndLimitsFromTheClass) {
   EXPECT_EQ(identity.rules(0).topic(), "blue/" + device.resource.id + "/up");
   EXPECT_EQ(identity.limits().messages_per_second(), 5U);
   EXPECT_EQ(identity.limits().max_qos(), 1U);
+  const auto revision = [&](ResourceKind kind, const char* id) {
+    return catalog.get(admin, kind, id)->revision;
+  };
+  EXPECT_EQ(identity.class_revision(), revision(ResourceKind::kDeviceClass, "meter"));
+  EXPECT_EQ(identity.policy_revision(), revision(ResourceKind::kTopicPolicy, "p"));
 }
 
 TEST_F(DoorTest, KnowsOperatorsByTheirKeys) {

@@ -168,7 +168,7 @@ class ImportRun {
   Result<> write_batch(Transaction& transaction) {
     if (batch_.empty()) return {};
     SLUICE_TRY(drop_existing(transaction));
-    SLUICE_TRY(check_fleets(transaction));
+    SLUICE_TRY(check_names(transaction));
     if (outcome_.progress.faulty_lines == 0 && !batch_.empty())
       SLUICE_TRY(write_devices(transaction));
     batch_.clear();
@@ -192,8 +192,14 @@ class ImportRun {
     return {};
   }
 
-  Result<> check_fleets(Transaction& transaction) {
+  /// What the batch's lines name: fleets must exist, and no external id may be a device's id.
+  Result<> check_names(Transaction& transaction) {
+    SLUICE_TRY_ASSIGN(const std::vector<std::string> taken, taken_as_ids(transaction));
     for (const Line& line : batch_) {
+      const auto id = Uuid::parse(line.external_id);
+      if (id && std::ranges::binary_search(taken, id->to_string())) {
+        add_fault(line.number, {"/external_id", "is the id of another device"});
+      }
       const std::string fleet = text_at(line.device.fields, "fleet_id");
       if (fleet.empty()) continue;
       auto known = fleets_.find(fleet);
@@ -205,6 +211,17 @@ class ImportRun {
       if (!known->second) add_fault(line.number, {"/fleet_id", "there is no such fleet"});
     }
     return {};
+  }
+
+  /// Of the batch's external ids, those that are ids of devices. Most are no UUIDs, and the store
+  /// is not asked.
+  Result<std::vector<std::string>> taken_as_ids(Transaction& transaction) {
+    std::vector<std::string> ids{};
+    for (const Line& line : batch_) {
+      if (const auto id = Uuid::parse(line.external_id)) ids.push_back(id->to_string());
+    }
+    if (ids.empty()) return ids;
+    return transaction.existing_device_ids(ids);
   }
 
   Result<> write_devices(Transaction& transaction) {

@@ -89,6 +89,11 @@ class FilterParser {
           return refuse("expected a UUID in quotes");
         }
         return {};
+      case Type::kBoolean:
+        if (is_order || !comparison.value.is_boolean()) {
+          return refuse("this field can be compared by = and != with true and false only");
+        }
+        return {};
       case Type::kText:
         if (is_order) return refuse("this field can be compared with = and != only");
         if (!comparison.value.is_string() && !comparison.value.is_null()) {

@@ -133,7 +133,12 @@ constexpr std::array kDeviceQuery{
           .type = Query::Type::kTime,
           .is_sortable = true,
           .is_required = true},
-    Query{.name = "last_seen_at", .type = Query::Type::kTime},
+    Query{.name = "connected",
+          .type = Query::Type::kBoolean,
+          .is_required = true,
+          .is_presence = true},
+    Query{.name = "last_seen_at", .type = Query::Type::kTime, .is_presence = true},
+    Query{.name = "provisioned_at", .type = Query::Type::kTime, .is_presence = true},
     Query{.name = "metadata", .type = Query::Type::kAttributes},
 };
 constexpr std::array kCredentialQuery{

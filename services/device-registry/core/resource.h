@@ -37,12 +37,13 @@ struct Resource {
 
 /// A field that lists may be filtered or sorted by.
 struct QueryField {
-  enum class Type : std::uint8_t { kText, kTime, kUuid, kAttributes };
+  enum class Type : std::uint8_t { kText, kTime, kUuid, kBoolean, kAttributes };
 
   std::string_view name{};
   Type type = Type::kText;
   bool is_sortable = false;
   bool is_required = false;  // every thing has it
+  bool is_presence = false;  // kept beside the device: see PresenceStore
 };
 
 /// What is known of a kind without looking into its table.

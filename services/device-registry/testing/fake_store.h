@@ -15,6 +15,7 @@
 
 #include <sluice/base/check.h>
 #include <sluice/base/clock.h>
+#include <sluice/base/uuid.h>
 
 namespace sluice::registry::testing {
 
@@ -289,6 +290,14 @@ class FakeTransaction final : public Transaction {
     std::ranges::sort(existing);
     return existing;
   }
+  Result<std::vector<std::string>> existing_device_ids(std::span<const std::string> ids) override {
+    std::vector<std::string> existing;
+    for (const std::string& id : ids) {
+      if (exists(ResourceKind::kDevice, scope_, id)) existing.push_back(id);
+    }
+    std::ranges::sort(existing);
+    return existing;
+  }
   Result<std::vector<std::string>> insert_devices(std::span<const NewDevice> devices) override {
     store_.batches.push_back(devices.size());
     std::vector<std::string> tokenless;
@@ -377,12 +386,24 @@ class FakeTransaction final : public Transaction {
   }
   Result<> check_external_id(const Resource& resource) const {
     const std::string external_id = text_at(resource.fields, "external_id");
-    if (resource.kind != ResourceKind::kDevice || external_id.empty()) return {};
+    if (resource.kind != ResourceKind::kDevice) return {};
+    for (const auto& [key, other] : rows_.resources) {
+      if (other.kind == ResourceKind::kDevice && other.tenant == resource.tenant &&
+          other.id != resource.id && text_at(other.fields, "external_id") == resource.id) {
+        return fail(taken("/device_id").error());
+      }
+    }
+    if (external_id.empty()) return {};
     for (const auto& [key, other] : rows_.resources) {
       if (other.kind == ResourceKind::kDevice && other.tenant == resource.tenant &&
           other.id != resource.id && text_at(other.fields, "external_id") == external_id) {
         return fail(taken("/external_id").error());
       }
+    }
+    const auto named = Uuid::parse(external_id);
+    const std::string id = named ? named->to_string() : "";
+    if (id != resource.id && exists(ResourceKind::kDevice, resource.tenant, id)) {
+      return fail(taken("/external_id").error());
     }
     return {};
   }
@@ -428,6 +449,10 @@ class FakeTransaction final : public Transaction {
     if (term.field->type == QueryField::Type::kAttributes) {
       return has_attribute(fields.value("metadata", Json::object()), term.path, term.value) ==
              (term.op == kEqual);
+    }
+    if (term.value.is_boolean()) {
+      const bool is = fields.value("connection", Json::object()).value(term.field->name, false);
+      return (is == term.value.get<bool>()) == (term.op == kEqual);
     }
     const auto found = fields.find(term.field->name);
     if (term.value.is_null()) return (found == fields.end()) == (term.op == kEqual);

@@ -39,6 +39,64 @@ TEST_P(StoreContract, RefusesATakenExternalIdInTheSameTenantOnly) {
   create(red, ResourceKind::kDevice, new_device({{"external_id", "serial-1"}}));
 }
 
+TEST_P(StoreContract, RefusesAnExternalIdThatIsAnotherDevicesIdInTheSameTenantOnly) {
+  const Resource device = create(blue, ResourceKind::kDevice, new_device());
+  std::string shouted = device.id;
+  std::ranges::transform(shouted, shouted.begin(), [](char c) {
+    return c >= 'a' && c <= 'f' ? static_cast<char>(c - 'a' + 'A') : c;
+  });
+  for (const std::string& id : {device.id, shouted}) {
+    const auto taken =
+        catalog.create(blue, ResourceKind::kDevice, new_device({{"external_id", id}}), {});
+    ASSERT_FALSE(taken) << id;
+    EXPECT_EQ(taken.error().code(), ErrorCode::kAlreadyExists);
+    ASSERT_EQ(taken.error().faults().size(), 1U);
+    EXPECT_EQ(taken.error().faults()[0].field, "/external_id");
+  }
+  const Resource other = create(blue, ResourceKind::kDevice, new_device());
+  const auto patched =
+      catalog.update(blue, ResourceKind::kDevice, other.id, {{"external_id", device.id}}, {});
+  ASSERT_FALSE(patched);
+  EXPECT_EQ(patched.error().code(), ErrorCode::kAlreadyExists);
+  // Its own id names no other device, and another tenant's devices are nobody's business here.
+  EXPECT_TRUE(
+      catalog.update(blue, ResourceKind::kDevice, other.id, {{"external_id", other.id}}, {}));
+  create(red, ResourceKind::kDevice, new_device({{"external_id", device.id}}));
+}
+
+TEST_P(StoreContract, RefusesAnIdThatIsAnotherDevicesExternalId) {
+  const std::string id = "0190a000-0000-7000-8000-000000000001";
+  create(blue, ResourceKind::kDevice, new_device({{"external_id", id}}));
+  const auto made =
+      store.run(Scope::of(blue.tenant), {}, [&](Transaction& transaction) -> Result<> {
+        SLUICE_TRY(transaction.insert({.kind = ResourceKind::kDevice,
+                                       .tenant = blue.tenant,
+                                       .id = id,
+                                       .fields = {{"device_id", id},
+                                                  {"device_class", "meter"},
+                                                  {"status", "active"},
+                                                  {"metadata", Json::object()}}}));
+        return {};
+      });
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_EQ(made.error().faults().at(0).field, "/device_id");
+}
+
+TEST_P(StoreContract, AnImportNamesTheLineWhoseExternalIdIsADevicesId) {
+  const Resource device = create(blue, ResourceKind::kDevice, new_device());
+  const auto ended =
+      import(blue, std::format("{{\"external_id\":\"a\",\"device_class\":\"meter\"}}\n"
+                               "{{\"external_id\":\"{}\",\"device_class\":\"meter\"}}\n",
+                               device.id));
+  ASSERT_TRUE(ended) << ended.error().message();
+  EXPECT_EQ(ended->state, Operation::State::kFailed);
+  ASSERT_EQ(ended->fields["faults"].size(), 1U) << ended->fields;
+  EXPECT_EQ(ended->fields["faults"][0]["line"], 2);
+  EXPECT_EQ(ended->fields["faults"][0]["pointer"], "/external_id");
+  EXPECT_EQ(device_count(blue), 1U);
+}
+
 TEST_P(StoreContract, NamesTheFieldThatRefersToNothing) {
   const auto device =
       catalog.create(blue, ResourceKind::kDevice, new_device({{"fleet_id", "none"}}), {});

@@ -17,29 +17,30 @@ constexpr std::uint32_t kRefusalsPerSecond = 10;
 
 }  // namespace
 
-ClientJournal::ClientJournal(const Clock& clock, Random& random, const Logger& log,
-                             RecordSink& sink, FrontMetrics& metrics, bool sends_events)
-    : clock_(clock),
+ClientJournal::ClientJournal(Options options, const Clock& clock, Random& random, const Logger& log,
+                             RecordSink& sink, FrontMetrics& metrics)
+    : options_(std::move(options)),
+      clock_(clock),
       log_(log),
       sink_(sink),
       metrics_(metrics),
-      sends_events_(sends_events),
       event_ids_(random) {}
 
 void ClientJournal::on_opened(const Client& client, std::uint64_t epoch,
                               std::string_view protocol) {
-  if (!sends_events_) return;
+  if (!options_.sends_events) return;
   device::v1::DeviceEvent event;
   auto& opened = *event.mutable_session_opened();
   opened.set_session_epoch(epoch);
   opened.set_credential_id(client.identity()->credential_id);
   opened.set_protocol(std::string(protocol));
   opened.set_address(std::string(client.address()));
+  opened.set_front(options_.front);
   send(client, event);
 }
 
 void ClientJournal::on_ended(const Client& client, std::uint64_t epoch, std::string_view reason) {
-  if (!sends_events_) return;
+  if (!options_.sends_events) return;
   device::v1::DeviceEvent event;
   event.mutable_session_closed()->set_session_epoch(epoch);
   event.mutable_session_closed()->set_reason(std::string(reason));

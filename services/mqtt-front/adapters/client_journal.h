@@ -15,8 +15,13 @@ namespace sluice::front {
 /// loop's own producer. One owner: the loop.
 class ClientJournal final : public ClientObserver {
  public:
-  ClientJournal(const Clock& clock, Random& random, const Logger& log, RecordSink& sink,
-                FrontMetrics& metrics, bool sends_events);
+  struct Options {
+    bool sends_events = true;
+    /// What operators call this front: the pod's name.
+    std::string front{};
+  };
+  ClientJournal(Options options, const Clock& clock, Random& random, const Logger& log,
+                RecordSink& sink, FrontMetrics& metrics);
 
   void on_opened(const Client& client, std::uint64_t epoch, std::string_view protocol) override;
   void on_ended(const Client& client, std::uint64_t epoch, std::string_view reason) override;
@@ -26,11 +31,11 @@ class ClientJournal final : public ClientObserver {
  private:
   void send(const Client& client, device::v1::DeviceEvent& event);
 
+  const Options options_;
   const Clock& clock_;
   const Logger& log_;
   RecordSink& sink_;
   FrontMetrics& metrics_;
-  const bool sends_events_;
   ingest::MessageIds event_ids_;
   MonoTime refusals_logged_from_{};
   std::uint32_t refusals_logged_ = 0;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <climits>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -21,6 +22,7 @@
 #include <sluice/kafka/topics.h>
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 namespace sluice::front {
 namespace {
@@ -36,6 +38,13 @@ constexpr auto kDrainSlack = 2s;
 constexpr std::array kTopics{kafka::topics::kTelemetryRaw, kafka::topics::kDeviceEvents,
                              kafka::topics::kShadowRequests, kafka::topics::kControlDevices,
                              kafka::topics::kControlLimits};
+
+/// In Kubernetes the pod's name.
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return {};
+  return name.data();
+}
 
 }  // namespace
 
@@ -212,8 +221,10 @@ class FrontServer::Impl {
       parts.authenticator = std::make_unique<NoAuthenticator>();
     }
     parts.neighbours = std::make_unique<LoopNeighbours>(FrontLoops(all), index, *peers_);
-    parts.journal = std::make_unique<ClientJournal>(loop.clock(), random_, log_, *sink, metrics_,
-                                                    !config_.is_conformance_profile);
+    parts.journal = std::make_unique<ClientJournal>(
+        ClientJournal::Options{.sends_events = !config_.is_conformance_profile,
+                               .front = host_name()},
+        loop.clock(), random_, log_, *sink, metrics_);
     auto broker =
         std::make_unique<Broker>(options_, Broker::Ports{.clock = loop.clock(),
                                                          .random = random_,

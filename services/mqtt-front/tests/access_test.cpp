@@ -64,6 +64,24 @@ TEST_F(Access, ARegisteredCertificateLetsItsDevicePublish) {
   })) << result.standard_error;
 }
 
+TEST_F(Access, TheRegistryShowsWhoIsConnectedAndWhere) {
+  const Device device = platform.make_device();
+  const auto connection = [&] {
+    return platform.show_device(device.id).value("connection", Json::object());
+  };
+  {
+    MqttClient client = front.client();
+    ASSERT_EQ(client.connect(device.session()).reason, ReasonCode::kSuccess);
+    EXPECT_TRUE(sluice::testing::eventually([&] { return connection().value("connected", false); }))
+        << connection();
+    EXPECT_FALSE(connection().value("front", "").empty()) << connection();
+  }
+  EXPECT_TRUE(sluice::testing::eventually([&] {
+    const Json shown = connection();
+    return !shown.value("connected", true) && shown.contains("disconnect_reason");
+  })) << connection();
+}
+
 TEST_F(Access, ACertificateOfAnotherDeviceOrAuthorityOrTimeIsRefused) {
   const Device device = platform.make_device();
   const Device other = platform.make_device();

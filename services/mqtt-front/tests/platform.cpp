@@ -74,6 +74,11 @@ Json Platform::post(const std::string& path, const Json& body, int status) {
   return Json::parse(answer.body, nullptr, false);
 }
 
+Json Platform::show_device(const std::string& id) const {
+  const auto answer = registry_.call({"GET", "/v1/devices/" + id, tenant_.admin_key, ""});
+  return Json::parse(answer.body);
+}
+
 Device Platform::make_device() {
   const Json made = post("/v1/devices", {{"device_class", "meter"}}, 201);
   return {.tenant = tenant_.id, .id = made["device_id"], .token = made["auth_token"]};

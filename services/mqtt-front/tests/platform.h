@@ -74,6 +74,8 @@ class Platform {
   Device make_device();
   /// With the tenant's own key; fails the test unless the status is that.
   Json post(const std::string& path, const Json& body, int status);
+  /// What the registry shows the tenant of a device.
+  Json show_device(const std::string& id) const;
 
   /// Settings of a front as a local run has them; `more` wins.
   Environment front_settings(const Environment& more = {}) const;
