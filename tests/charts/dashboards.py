@@ -65,9 +65,9 @@ REGISTRY = {
     ],
     "Changes": [
         ("Published changes", "ops", "Records of the outbox that Kafka has.",
-         {"published": "sum(rate(sluice_registry_outbox_published_total[$__rate_interval]))"}),
+         {"published": 'sum(rate(sluice_outbox_published_total{service="device-registry"}[$__rate_interval]))'}),
         ("Publishing instances", "short", "One; none for more than a moment means that fronts learn of no change.",
-         {"leaders": "sum(sluice_registry_outbox_leader)"}),
+         {"leaders": 'sum(sluice_outbox_leader{service="device-registry"})'}),
         ("Imports", "short", "", {"pending": "sum(sluice_registry_imports_pending)",
                                   "{{outcome}}": "sum by (outcome) (increase(sluice_registry_imports_total[$__rate_interval]))"}),
     ],
@@ -145,10 +145,44 @@ FRONT = {
 WIDTH, HEIGHT = 8, 8  # three panels a row of Grafana's 24 columns
 
 
+def _writer(counter: str, by: str = "") -> str:
+    return f'sum by ({by}) (rate({counter}[$__rate_interval]))' if by else f'sum(rate({counter}[$__rate_interval]))'
+
+
+WRITER = {
+    "Written": [
+        ("Samples", "cps", "Committed, a second.", {"samples": _writer("sluice_tsdb_writer_samples_total")}),
+        ("Records", "cps", "Messages committed, a second.", {"records": _writer("sluice_tsdb_writer_records_total")}),
+        ("Bytes per sample", "bytes", "Of the hot rows' chunks, before compaction.",
+         {"chunk": f'{_writer("sluice_tsdb_writer_chunk_bytes_total")} / {_writer("sluice_tsdb_writer_samples_total")}'}),
+        ("Samples per row", "short", "How many share a row's overhead.",
+         {"samples": f'{_writer("sluice_tsdb_writer_samples_total")} / {_writer("sluice_tsdb_writer_rows_total")}'}),
+    ],
+    "Pressure": [
+        ("Oldest in memory", "s", "Since ingest, by pod.", {"{{instance}}": "sluice_tsdb_writer_lag_seconds"}),
+        ("In memory", "short", "Samples that are not committed, by pod.", {"{{instance}}": "sluice_tsdb_writer_held_samples"}),
+        ("Behind", "short", "Records between what is stored and the end of the topic.",
+         {"{{topic}}": 'sum by (topic) (sluice_kafka_consumer_lag_records{service="tsdb-writer"})'}),
+        ("Flush", "s", "Encoding, COPY and commit of a batch.",
+         {f"p{quantile}": f"histogram_quantile(0.{quantile}, sum by (le) (rate(sluice_tsdb_writer_flush_seconds_bucket{RATE})))" for quantile in (50, 99)}),
+        ("Why batches were written", "cps", "", {"{{reason}}": _writer("sluice_tsdb_writer_flushes_total", "reason")}),
+        ("Pauses and failures", "cps", "Reading stopped for want of room; attempts that failed.",
+         {"pauses": _writer("sluice_tsdb_writer_pauses_total"), "failures": _writer("sluice_tsdb_writer_flush_failures_total")}),
+    ],
+    "Refused and left out": [
+        ("Messages refused", "cps", "By reason.", {"{{reason}}": _writer("sluice_tsdb_writer_messages_refused_total", "reason")}),
+        ("Readings refused", "cps", "By reason.", {"{{reason}}": _writer("sluice_tsdb_writer_readings_refused_total", "reason")}),
+        ("Stored already", "cps", "Partitions left out of a flush, after rebalances and lost answers.",
+         {"partitions": _writer("sluice_tsdb_writer_spans_already_stored_total")}),
+    ],
+}
+
+
 def all_dashboards() -> dict[str, dict]:
     return {"services": _dashboard("Sluice services", SERVICES, with_service=True),
             "device-registry": _dashboard("Sluice device-registry", REGISTRY, with_service=False),
-            "mqtt-front": _dashboard("Sluice mqtt-front", FRONT, with_service=False)}
+            "mqtt-front": _dashboard("Sluice mqtt-front", FRONT, with_service=False),
+            "tsdb-writer": _dashboard("Sluice tsdb-writer", WRITER, with_service=False)}
 
 
 def _dashboard(title: str, rows: dict, with_service: bool) -> dict:

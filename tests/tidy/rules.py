@@ -107,7 +107,7 @@ def third_party(tree: Tree) -> Iterator[str]:
       {"services/x/core/a.cpp": "#include <sluice/device/v1/device.grpc.pb.h>\n"}, "services/x/core/a.cpp:1")
 def stubs(tree: Tree) -> Iterator[str]:
     for file, number, _ in matches(tree.code, r'#include <.*\.grpc\.pb\.h>'):
-        if not (file.is_test or "/adapters/" in file.path or file.folder == "libs/grpc"):
+        if not (file.is_test or "/adapters/" in file.path or file.folder in ("libs/grpc", "libs/registry_client")):
             yield f"{file.path}:{number}: generated stubs belong to adapters/"
 
 
@@ -233,7 +233,7 @@ def links(tree: Tree) -> Iterator[str]:
        "charts/sluice/values.yaml": "topics:\n  list:\n    telemetry.raw: {}\n"}, "telemetry.row")
 def topics(tree: Tree) -> Iterator[str]:
     table = set(re.findall(r"^\| `([a-z.]+)` \|", tree.text("proto/README.md"), re.MULTILINE))
-    name = r"(?:telemetry|control|shadow|device)\.[a-z]+|alerts|audit"
+    name = r"(?:telemetry|control|shadow|device|validator)\.[a-z]+|alerts|audit"
     code = tree.text("libs/kafka/include/sluice/kafka/topics.h") + tree.text("libs/kafka/src/topics.cpp")
     chart = tree.text("charts/sluice/values.yaml").partition("  list:")[2]
     for place, found in (("libs/kafka topics", set(re.findall(rf'"({name})"', code))),

@@ -10,6 +10,7 @@ from .cache import Cache
 from .process import LOOPBACK, Failure, Process, free_port, run, secret
 
 PROGRAMS = Path("/usr/lib/postgresql/17/bin")
+TIMESCALEDB = Path("/usr/lib/postgresql/17/lib/timescaledb.so")
 DATABASE, SUPERUSER = "sluice", "sluice_owner"
 
 
@@ -71,6 +72,8 @@ class Postgres:
             "fsync": sync, "synchronous_commit": sync, "full_page_writes": sync,
             "shared_buffers": "256MB", "max_wal_size": "1GB", "max_connections": 200, "timezone": "UTC", "log_timezone": "UTC",
             "log_min_duration_statement": "1s", "jit": "off",
+            # Loaded, it does nothing but in a database that makes it its extension, as tests of hypertables do.
+            "shared_preload_libraries": "timescaledb" if TIMESCALEDB.exists() else "", "timescaledb.telemetry_level": "off",
         }
         process = Process("postgres", self._as_postgres() + [PROGRAMS / "postgres", "-D", self._data]
                           + [word for key, value in settings.items() for word in ("-c", f"{key}={value}")],

@@ -29,7 +29,8 @@ std::optional<ApiKeyRecord> ApiKeyCache::remembered(std::string_view id) {
   return std::nullopt;
 }
 
-Result<std::optional<ApiKeyRecord>> ApiKeyCache::find(std::string_view id) {
+Result<std::optional<ApiKeyRecord>> ApiKeyCache::find(const crypto::Token& key) {
+  const std::string& id = key.id;
   std::uint64_t invalidations_before = 0;
   {
     std::lock_guard lock(mutex_);
@@ -41,7 +42,7 @@ Result<std::optional<ApiKeyRecord>> ApiKeyCache::find(std::string_view id) {
   }
   misses_.add();
   const MonoTime asked_at = clock_.mono();
-  SLUICE_TRY_ASSIGN(auto record, store_.find(id));
+  SLUICE_TRY_ASSIGN(auto record, store_.find_presented(key));
   if (record) {
     std::lock_guard lock(mutex_);
     if (invalidations_ == invalidations_before) {

@@ -27,7 +27,7 @@ class ApiKeyCache {
 
   ApiKeyCache(Limits limits, const Clock& clock, ApiKeyStore& store, Registry& registry);
 
-  Result<std::optional<ApiKeyRecord>> find(std::string_view id);
+  Result<std::optional<ApiKeyRecord>> find(const crypto::Token& key);
   /// Without asking the store.
   std::optional<ApiKeyRecord> find_remembered(std::string_view id);
   void invalidate(std::string_view id);

@@ -78,7 +78,7 @@ struct OperatorAuthenticator::Impl {
 Result<Principal> OperatorAuthenticator::Impl::by_api_key(std::string_view credential, Ask ask) {
   SLUICE_TRY_ASSIGN(const auto token, crypto::Token::parse(crypto::kApiKeyPrefix, credential));
   auto record = ask == Ask::kEverybody
-                    ? api_keys.find(token.id)
+                    ? api_keys.find(token)
                     : Result<std::optional<ApiKeyRecord>>(api_keys.find_remembered(token.id));
   if (!record) {
     return refuse(ErrorCode::kUnavailable, "api_keys_unavailable",

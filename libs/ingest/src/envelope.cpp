@@ -1,5 +1,7 @@
 #include <sluice/ingest/envelope.h>
 
+#include "wire.h"
+
 #include <algorithm>
 #include <bit>
 #include <charconv>
@@ -33,40 +35,6 @@ enum Field : std::uint32_t {
   kTraceparent = 18,
   kSchemaId = 19,
 };
-enum WireType : std::uint32_t { kVarint = 0, kLengthDelimited = 2 };
-
-constexpr std::uint32_t tag(Field field, WireType type) { return field << 3 | type; }
-
-constexpr std::size_t varint_size(std::uint64_t value) {
-  // Seven bits a byte; 0 takes one byte too.
-  return (static_cast<std::size_t>(std::bit_width(value | 1)) + 6) / 7;
-}
-constexpr std::size_t bytes_field_size(Field field, std::size_t size) {
-  if (size == 0) return 0;  // proto3 leaves empty values out
-  return varint_size(tag(field, kLengthDelimited)) + varint_size(size) + size;
-}
-constexpr std::size_t varint_field_size(Field field, std::uint64_t value) {
-  return varint_size(tag(field, kVarint)) + varint_size(value);
-}
-
-char* put_varint(char* out, std::uint64_t value) {
-  while (value >= 0x80) {
-    *out++ = static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  *out++ = static_cast<char>(value);
-  return out;
-}
-char* put_varint_field(char* out, Field field, std::uint64_t value) {
-  return put_varint(put_varint(out, tag(field, kVarint)), value);
-}
-char* put_bytes_field(char* out, Field field, std::string_view value) {
-  if (value.empty()) return out;
-  out = put_varint(put_varint(out, tag(field, kLengthDelimited)), value.size());
-  std::memcpy(out, value.data(), value.size());
-  return out + value.size();
-}
-
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};  // char views bytes
 }
@@ -134,13 +102,14 @@ EnvelopePrefix::EnvelopePrefix(const EnvelopeSource& source) {
       {kTopic, source.topic},   {kSchemaId, source.schema_id}};
   const auto channel = static_cast<std::uint64_t>(source.channel);
   const auto protocol = static_cast<std::uint64_t>(source.protocol);
-  std::size_t size = varint_field_size(kChannel, channel) + varint_field_size(kProtocol, protocol);
-  for (const auto& [field, text] : texts) size += bytes_field_size(field, text.size());
+  std::size_t size =
+      wire::varint_field_size(kChannel, channel) + wire::varint_field_size(kProtocol, protocol);
+  for (const auto& [field, text] : texts) size += wire::bytes_size(field, text.size());
   bytes_.resize(size);
   char* out = bytes_.data();
-  for (const auto& [field, text] : texts) out = put_bytes_field(out, field, text);
-  out = put_varint_field(out, kChannel, channel);
-  out = put_varint_field(out, kProtocol, protocol);
+  for (const auto& [field, text] : texts) out = wire::put_bytes(out, field, text);
+  out = wire::put_varint_field(out, kChannel, channel);
+  out = wire::put_varint_field(out, kProtocol, protocol);
   SLUICE_CHECK(out == bytes_.data() + bytes_.size());
 }
 
@@ -173,15 +142,15 @@ Declared read_content_type(std::string_view value, DeclaredFields& fields) {
 
 std::size_t envelope_size(const EnvelopePrefix& prefix, const EnvelopeFields& fields) {
   const DeclaredFields& declared = fields.declared;
-  return prefix.bytes().size() + bytes_field_size(kMessageId, fields.message_id.size()) +
-         (fields.qos != 0 ? varint_field_size(kQos, fields.qos) : 0) +
-         varint_field_size(kReceivedAtMs, static_cast<std::uint64_t>(fields.received_at_ms)) +
-         (declared.sequence ? varint_field_size(kSequence, *declared.sequence) : 0) +
-         (declared.buffered ? varint_field_size(kBuffered, 1) : 0) +
-         bytes_field_size(kContentType, declared.content_type.size()) +
-         bytes_field_size(kContentEncoding, declared.content_encoding.size()) +
-         bytes_field_size(kTraceparent, declared.traceparent.size()) +
-         bytes_field_size(kPayload, fields.payload.size());
+  return prefix.bytes().size() + wire::bytes_size(kMessageId, fields.message_id.size()) +
+         (fields.qos != 0 ? wire::varint_field_size(kQos, fields.qos) : 0) +
+         wire::varint_field_size(kReceivedAtMs, static_cast<std::uint64_t>(fields.received_at_ms)) +
+         (declared.sequence ? wire::varint_field_size(kSequence, *declared.sequence) : 0) +
+         (declared.buffered ? wire::varint_field_size(kBuffered, 1) : 0) +
+         wire::bytes_size(kContentType, declared.content_type.size()) +
+         wire::bytes_size(kContentEncoding, declared.content_encoding.size()) +
+         wire::bytes_size(kTraceparent, declared.traceparent.size()) +
+         wire::bytes_size(kPayload, fields.payload.size());
 }
 
 char* write_envelope(const EnvelopePrefix& prefix, const EnvelopeFields& fields, char* out) {
@@ -189,15 +158,16 @@ char* write_envelope(const EnvelopePrefix& prefix, const EnvelopeFields& fields,
   const DeclaredFields& declared = fields.declared;
   if (!constant.empty()) std::memcpy(out, constant.data(), constant.size());
   out += constant.size();
-  out = put_bytes_field(out, kMessageId, as_text(std::as_bytes(std::span(fields.message_id))));
-  if (fields.qos != 0) out = put_varint_field(out, kQos, fields.qos);
-  out = put_varint_field(out, kReceivedAtMs, static_cast<std::uint64_t>(fields.received_at_ms));
-  if (declared.sequence) out = put_varint_field(out, kSequence, *declared.sequence);
-  if (declared.buffered) out = put_varint_field(out, kBuffered, 1);
-  out = put_bytes_field(out, kContentType, declared.content_type);
-  out = put_bytes_field(out, kContentEncoding, declared.content_encoding);
-  out = put_bytes_field(out, kTraceparent, declared.traceparent);
-  return put_bytes_field(out, kPayload, as_text(fields.payload));
+  out = wire::put_bytes(out, kMessageId, as_text(std::as_bytes(std::span(fields.message_id))));
+  if (fields.qos != 0) out = wire::put_varint_field(out, kQos, fields.qos);
+  out =
+      wire::put_varint_field(out, kReceivedAtMs, static_cast<std::uint64_t>(fields.received_at_ms));
+  if (declared.sequence) out = wire::put_varint_field(out, kSequence, *declared.sequence);
+  if (declared.buffered) out = wire::put_varint_field(out, kBuffered, 1);
+  out = wire::put_bytes(out, kContentType, declared.content_type);
+  out = wire::put_bytes(out, kContentEncoding, declared.content_encoding);
+  out = wire::put_bytes(out, kTraceparent, declared.traceparent);
+  return wire::put_bytes(out, kPayload, as_text(fields.payload));
 }
 
 void append_envelope(const EnvelopePrefix& prefix, const EnvelopeFields& fields, std::string& out) {

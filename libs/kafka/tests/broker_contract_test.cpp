@@ -10,6 +10,7 @@ INSTANTIATE_TEST_SUITE_P(Real, ProducerContract, ::testing::Values(&make_real), 
 INSTANTIATE_TEST_SUITE_P(Real, SenderContract, ::testing::Values(&make_real), name_of);
 INSTANTIATE_TEST_SUITE_P(Real, ConsumerLoopContract, ::testing::Values(&make_real), name_of);
 INSTANTIATE_TEST_SUITE_P(Real, TableReaderContract, ::testing::Values(&make_real), name_of);
+INSTANTIATE_TEST_SUITE_P(Real, PartitionReaderContract, ::testing::Values(&make_real), name_of);
 INSTANTIATE_TEST_SUITE_P(Real, TopicAdminContract, ::testing::Values(&make_real), name_of);
 INSTANTIATE_TEST_SUITE_P(Real, LedgerContract, ::testing::Values(&make_real), name_of);
 

@@ -28,6 +28,9 @@ class BrokerWorld final : public World {
   std::unique_ptr<Consumer> table_consumer(const std::string& topic) override {
     return opened(open_table_consumer(config, quick_limits(), topic, clock, logger));
   }
+  std::unique_ptr<PartitionReader> partition_reader() override {
+    return opened(open_partition_reader(config, quick_limits(), clock, logger));
+  }
   TopicAdmin& admin() override { return *admin_; }
 
   Config config;

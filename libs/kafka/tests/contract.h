@@ -8,6 +8,7 @@
 #include <sluice/base/clock.h>
 #include <sluice/base/random.h>
 #include <sluice/kafka/consumer_loop.h>
+#include <sluice/kafka/partition_reader.h>
 #include <sluice/kafka/producer.h>
 #include <sluice/kafka/table_reader.h>
 #include <sluice/kafka/topic_admin.h>
@@ -29,6 +30,7 @@ class World {
   virtual std::unique_ptr<Consumer> group_consumer(const std::string& group,
                                                    std::vector<std::string> topics) = 0;
   virtual std::unique_ptr<Consumer> table_consumer(const std::string& topic) = 0;
+  virtual std::unique_ptr<PartitionReader> partition_reader() = 0;
   virtual TopicAdmin& admin() = 0;
 
   std::unique_ptr<Producer> producer() { return producer(ProducerConfig{}); }
@@ -58,6 +60,7 @@ class Contract : public ::testing::TestWithParam<MakeWorld> {
 class ProducerContract : public Contract {};
 class ConsumerLoopContract : public Contract {};
 class TableReaderContract : public Contract {};
+class PartitionReaderContract : public Contract {};
 class TopicAdminContract : public Contract {};
 class SenderContract : public Contract {};
 class LedgerContract : public Contract {};

@@ -17,6 +17,7 @@ class FakeWorld final : public World {
   std::unique_ptr<Consumer> table_consumer(const std::string& topic) override {
     return kafka_.table_consumer(topic);
   }
+  std::unique_ptr<PartitionReader> partition_reader() override { return kafka_.partition_reader(); }
   TopicAdmin& admin() override { return *admin_; }
 
  private:
@@ -31,6 +32,7 @@ INSTANTIATE_TEST_SUITE_P(Fake, ProducerContract, ::testing::Values(&make_fake), 
 INSTANTIATE_TEST_SUITE_P(Fake, SenderContract, ::testing::Values(&make_fake), name_of);
 INSTANTIATE_TEST_SUITE_P(Fake, ConsumerLoopContract, ::testing::Values(&make_fake), name_of);
 INSTANTIATE_TEST_SUITE_P(Fake, TableReaderContract, ::testing::Values(&make_fake), name_of);
+INSTANTIATE_TEST_SUITE_P(Fake, PartitionReaderContract, ::testing::Values(&make_fake), name_of);
 INSTANTIATE_TEST_SUITE_P(Fake, TopicAdminContract, ::testing::Values(&make_fake), name_of);
 INSTANTIATE_TEST_SUITE_P(Fake, LedgerContract, ::testing::Values(&make_fake), name_of);
 

@@ -1,7 +1,6 @@
 #include "adapters/kafka_publisher.h"
 
 #include "adapters/kafka_audit_trail.h"
-#include "adapters/kafka_outbox.h"
 
 #include <algorithm>
 #include <array>
@@ -12,6 +11,7 @@
 #include <sluice/kafka/sender.h>
 #include <sluice/kafka/topic_admin.h>
 #include <sluice/kafka/topics.h>
+#include <sluice/outbox/relay.h>
 #include <sluice/service/periodic_task.h>
 
 namespace sluice::registry {
@@ -48,7 +48,9 @@ struct KafkaPublisher::Impl {
         refusals(std::move(clients.refusals), clock),
         changes(std::move(clients.outbox), clock),
         trail(refusals, registry),
-        outbox(pool, changes, clock, registry, {.delivery_timeout = options.delivery_timeout}),
+        outbox(
+            pool, changes, clock, registry,
+            {.lock_name = "device_registry.outbox", .delivery_timeout = options.delivery_timeout}),
         task({.name = "outbox", .interval = options.interval}, clock, random, log, registry,
              [this](std::stop_token stop) { return publish(stop); }) {}
 
@@ -67,7 +69,7 @@ struct KafkaPublisher::Impl {
   kafka::Sender refusals;
   kafka::Sender changes;
   KafkaAuditTrail trail;
-  KafkaOutbox outbox;
+  outbox::Relay outbox;
   std::atomic<bool> has_topics{false};
   service::PeriodicTask task;  // last: it calls all the others
 };

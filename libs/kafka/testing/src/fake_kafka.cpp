@@ -167,6 +167,10 @@ std::unique_ptr<kafka::Consumer> FakeKafka::table_consumer(std::string_view topi
   return fake_kafka::make_consumer(broker_, "", {std::string(topic)});
 }
 
+std::unique_ptr<kafka::PartitionReader> FakeKafka::partition_reader() {
+  return fake_kafka::make_partition_reader(broker_);
+}
+
 std::unique_ptr<kafka::TopicAdmin> FakeKafka::admin(const Logger& logger) {
   return fake_kafka::make_admin(broker_, logger);
 }

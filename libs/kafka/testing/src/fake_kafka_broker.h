@@ -114,6 +114,7 @@ std::unique_ptr<kafka::Producer> make_producer(std::shared_ptr<Broker> broker,
                                                kafka::ProducerConfig limits);
 std::unique_ptr<kafka::Consumer> make_consumer(std::shared_ptr<Broker> broker, std::string group,
                                                std::vector<std::string> topics);
+std::unique_ptr<kafka::PartitionReader> make_partition_reader(std::shared_ptr<Broker> broker);
 std::unique_ptr<kafka::TopicAdmin> make_admin(std::shared_ptr<Broker> broker, const Logger& logger);
 
 }  // namespace sluice::testing::fake_kafka

@@ -28,6 +28,12 @@ class ApiKeyStore {
   virtual ~ApiKeyStore() = default;
   /// nullopt when there is no such key; an error when that could not be found out.
   virtual Result<std::optional<ApiKeyRecord>> find(std::string_view id) = 0;
+  /// The same of a key as somebody presented it: what is asked. For a store that is another
+  /// service, which hands out no hashes and says only whether a key is right: it answers a record
+  /// whose hash it made of the presented secret.
+  virtual Result<std::optional<ApiKeyRecord>> find_presented(const crypto::Token& key) {
+    return find(key.id);
+  }
 };
 
 }  // namespace sluice::auth

@@ -51,13 +51,14 @@ inline constexpr TopicSpec kTelemetryValid{"telemetry.valid",
                                            Cleanup::kDelete,
                                            12,
                                            days(7)};
+// As many partitions as telemetry.raw: a rejected message goes to the partition it came from.
 inline constexpr TopicSpec kTelemetryRejected{"telemetry.rejected",
                                               "telemetry.v1.RejectedMessage",
                                               "tenant/device",
                                               "schema-validator",
                                               "operators",
                                               Cleanup::kDelete,
-                                              6,
+                                              12,
                                               days(30)};
 inline constexpr TopicSpec kTelemetryLate{"telemetry.late",
                                           "telemetry.v1.ValidMessage",
@@ -143,6 +144,14 @@ inline constexpr TopicSpec kControlSchemas{"control.schemas",
                                            "schema-validator",
                                            Cleanup::kCompact,
                                            1};
+// As many partitions as telemetry.raw, and never more: a device's state is where its messages are.
+inline constexpr TopicSpec kValidatorState{"validator.state",
+                                           "telemetry.v1.ValidatorState",
+                                           "tenant/device",
+                                           "schema-validator",
+                                           "schema-validator",
+                                           Cleanup::kCompact,
+                                           12};
 inline constexpr TopicSpec kControlLimits{
     "control.limits",          "limits.v1.LimitChange", "tenant", "limits controller",
     "mqtt-front, http-ingest", Cleanup::kCompact,       1};
@@ -152,7 +161,8 @@ inline constexpr std::array kAll{
     kTelemetryRaw,        kTelemetryValid,   kTelemetryRejected, kTelemetryLate,
     kTelemetryTimeseries, kTelemetryArchive, kTelemetryStream,   kAlerts,
     kDeviceEvents,        kShadowRequests,   kShadowChanges,     kAudit,
-    kControlDevices,      kControlRules,     kControlSchemas,    kControlLimits};
+    kControlDevices,      kControlRules,     kControlSchemas,    kValidatorState,
+    kControlLimits};
 
 }  // namespace topics
 

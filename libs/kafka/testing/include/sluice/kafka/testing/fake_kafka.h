@@ -11,6 +11,7 @@
 
 #include <sluice/base/clock.h>
 #include <sluice/kafka/consumer.h>
+#include <sluice/kafka/partition_reader.h>
 #include <sluice/kafka/producer.h>
 #include <sluice/kafka/topic_admin.h>
 
@@ -59,6 +60,7 @@ class FakeKafka {
   std::unique_ptr<kafka::Consumer> group_consumer(std::string_view group,
                                                   std::vector<std::string> topics);
   std::unique_ptr<kafka::Consumer> table_consumer(std::string_view topic);
+  std::unique_ptr<kafka::PartitionReader> partition_reader();
   /// `logger` must outlive it.
   std::unique_ptr<kafka::TopicAdmin> admin(const Logger& logger);
 

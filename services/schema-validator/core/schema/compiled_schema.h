@@ -1,0 +1,75 @@
+#pragma once
+
+#include "core/decode/avro_schema.h"
+#include "core/decode/protobuf_schema.h"
+#include "core/payload/sample.h"
+#include "core/schema/unit_table.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sluice/base/result.h>
+
+namespace sluice::validator {
+
+/// The language a schema is written in.
+enum class SchemaKind : std::uint8_t { kJsonSchema, kAvro, kMetricsTable, kProtobuf };
+std::string_view name_of(SchemaKind kind);
+
+/// Bounds of what may be registered.
+struct CompileLimits {
+  std::size_t max_document = 1024 * 1024;  // bytes
+  std::size_t max_depth = 32;              // nesting of the document
+  std::size_t max_metrics = 1024;
+  std::size_t max_faults = 32;  // told at once
+};
+
+/// What a schema says of one metric. Its index in metrics() is Reading::metric_id.
+struct MetricInfo {
+  std::string name{};  // members of objects joined by dots: "engine.temperature"
+  /// nullopt: the payload decides, value by value.
+  std::optional<ValueType> type{};
+  std::string unit{};
+  bool is_required = false;
+};
+
+struct Program;
+
+/// A registered document, ready to judge payloads. Immutable; shared by the workers that judge.
+class CompiledSchema {
+ public:
+  CompiledSchema(SchemaKind kind, std::unique_ptr<const Program> program);
+  ~CompiledSchema();
+
+  SchemaKind kind() const { return kind_; }
+  std::span<const MetricInfo> metrics() const;
+  /// What the decoder needs to read a payload; null where the schema is of another kind.
+  const AvroSchema* avro() const;
+  const ProtobufSchema* protobuf() const;
+  /// Whether every rule is checked as the payload is read. Otherwise the payload is kept until its
+  /// end and judged then, which takes several times as long.
+  bool is_one_pass() const;
+
+  const Program& program() const { return *program_; }
+
+ private:
+  const SchemaKind kind_;
+  const std::unique_ptr<const Program> program_;
+};
+
+/// Compiles a document. The error is kInvalidArgument, reason "invalid_schema", and has a fault
+/// with the JSON pointer of every place that is wrong or asks for what is not supported.
+///
+/// The document of a Protobuf schema is a metrics table with two members more: `descriptor_set`, a
+/// FileDescriptorSet in base64, and `message`, the full name of the message type.
+Result<std::shared_ptr<const CompiledSchema>> compile(SchemaKind kind, std::string_view document,
+                                                      const UnitTable& units,
+                                                      const CompileLimits& limits);
+
+}  // namespace sluice::validator

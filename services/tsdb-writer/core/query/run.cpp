@@ -1,0 +1,384 @@
+#include "core/query/run.h"
+
+#include "core/query/fill.h"
+#include "core/query/planner.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace sluice::tsdb {
+namespace {
+
+std::int64_t floor_to(std::int64_t value, std::int64_t width) {
+  const std::int64_t rest = value % width;
+  return value - (rest < 0 ? rest + width : rest);
+}
+
+/// The window of one series that is being filled.
+struct OpenWindow {
+  explicit OpenWindow(bool with_quantiles) : numbers(with_quantiles) {}
+
+  bool is_open = false;
+  std::int64_t start = 0;
+  Window numbers;
+  // Of texts.
+  std::uint64_t texts = 0;
+  Value first_text;
+  Value last_text;
+};
+
+/// A window that is full.
+using TakeWindow = std::function<void(std::size_t place, const OpenWindow& window)>;
+
+/// Reads one device and cuts its values into windows. `place` is into PlannedDevice::metrics.
+class DeviceWindows {
+ public:
+  DeviceWindows(SampleSource& source, const QueryPlan& plan, const PlannedDevice& device,
+                const Deadline& deadline, TakeWindow take)
+      : source_(source),
+        plan_(plan),
+        device_(device),
+        deadline_(deadline),
+        take_(std::move(take)),
+        open_(device.metrics.size(), OpenWindow(plan.with_quantiles)) {
+    std::map<std::size_t, std::size_t> place_of;
+    for (std::size_t i = 0; i < device.metrics.size(); ++i) place_of[device.metrics[i]] = i;
+    for (const auto& [key, metric] : plan.keys) {
+      if (const auto found = place_of.find(metric); found != place_of.end()) {
+        keys_.emplace(key, found->second);
+      }
+    }
+  }
+
+  Result<> read() {
+    const auto read_one = [&](series::TimeRange range) -> Result<> {
+      SLUICE_TRY(deadline_.check());
+      return read(range);
+    };
+    SLUICE_TRY(
+        for_each_stretch(device_.tier, {.from = plan_.from_ms, .to = plan_.to_ms}, read_one));
+    for (std::size_t i = 0; i < open_.size(); ++i) close(i);
+    return {};
+  }
+
+ private:
+  Result<> read(series::TimeRange range) {
+    SLUICE_TRY_ASSIGN(const auto slice, source_.read(device_.device, device_.tier, range));
+    if (device_.tier != Tier::kWarm) {
+      SLUICE_TRY(read_rollups(slice, device_.tier, keys_, open_.size(), range, rollups_));
+      for (std::size_t i = 0; i < open_.size(); ++i) {
+        for (const TimedRollup& bucket : rollups_[i]) {
+          window_at(i, bucket.start).numbers.add(bucket.rollup);
+        }
+      }
+      return {};
+    }
+    SLUICE_TRY(read_samples(slice, keys_, open_.size(), range, samples_));
+    for (std::size_t i = 0; i < open_.size(); ++i) {
+      const bool is_text = plan_.metrics[device_.metrics[i]].kind == ValueKind::kText;
+      for (const Sample& sample : samples_[i]) {
+        const bool is_number =
+            sample.type != series::ColumnType::kString && sample.type != series::ColumnType::kBytes;
+        if (is_number == is_text) continue;
+        OpenWindow& window = window_at(i, sample.timestamp);
+        if (is_number) {
+          window.numbers.add(sample.timestamp, sample.as_double());
+        } else {
+          if (window.texts++ == 0) window.first_text = sample.as_value();
+          window.last_text = sample.as_value();
+        }
+      }
+    }
+    return {};
+  }
+
+  OpenWindow& window_at(std::size_t place, std::int64_t time) {
+    OpenWindow& window = open_[place];
+    if (window.is_open && time < window.start + plan_.width_ms) return window;
+    close(place);
+    window.is_open = true;
+    window.start = floor_to(time, plan_.width_ms);
+    return window;
+  }
+
+  void close(std::size_t place) {
+    OpenWindow& window = open_[place];
+    if (!window.is_open) return;
+    if (!window.numbers.is_empty() || window.texts != 0) take_(place, window);
+    window.is_open = false;
+    window.numbers.clear();
+    window.texts = 0;
+  }
+
+  SampleSource& source_;
+  const QueryPlan& plan_;
+  const PlannedDevice& device_;
+  const Deadline& deadline_;
+  const TakeWindow take_;
+  SeriesOfMetric keys_;
+  std::vector<OpenWindow> open_;
+  std::vector<std::vector<Sample>> samples_;
+  std::vector<std::vector<TimedRollup>> rollups_;
+};
+
+Value value_of(const OpenWindow& window, Aggregate aggregate, ValueKind kind) {
+  if (kind == ValueKind::kText) {
+    if (aggregate == Aggregate::kFirst) return window.first_text;
+    if (aggregate == Aggregate::kLast) return window.last_text;
+    return static_cast<std::int64_t>(window.texts);
+  }
+  if (aggregate == Aggregate::kCount) return static_cast<std::int64_t>(window.numbers.count());
+  const auto number = window.numbers.value(aggregate);
+  if (!number) return {};
+  if (kind == ValueKind::kBool) return *number != 0;
+  return *number;
+}
+
+class Runner {
+ public:
+  Runner(SampleSource& source, const QueryPlan& plan, const Deadline& deadline, ResultSink& sink)
+      : source_(source), plan_(plan), request_(plan.request), deadline_(deadline), sink_(sink) {}
+
+  Result<> run() {
+    SLUICE_TRY(sink_.begin(plan_.head));
+    if (plan_.is_raw()) {
+      for (const PlannedDevice& device : plan_.devices) SLUICE_TRY(raw(device));
+    } else if (request_.group_by) {
+      SLUICE_TRY(groups());
+    } else if (request_.top) {
+      SLUICE_TRY_ASSIGN(const auto ranked, ranked_devices());
+      for (const std::size_t place : ranked) SLUICE_TRY(windows(plan_.devices[place]));
+    } else {
+      for (const PlannedDevice& device : plan_.devices) SLUICE_TRY(windows(device));
+    }
+    return sink_.end();
+  }
+
+ private:
+  SeriesHead head_of(const PlannedDevice& device, const PlannedMetric& metric) const {
+    return {.device = device.device.id,
+            .fleet = device.device.fleet,
+            .device_type = device.device.device_type,
+            .metric = metric.name,
+            .unit = metric.unit,
+            .type = series::to_string(metric.type),
+            .tier = tier_label(device.tier)};
+  }
+
+  /// One metric after the other, each from the first stretch to the last, so that no series has to
+  /// wait in memory for the end of another. A range of one stretch is read once.
+  Result<> raw(const PlannedDevice& device) {
+    std::optional<DeviceSlice> kept;
+    series::TimeRange kept_range;
+    for (const std::size_t place : device.metrics) {
+      SeriesOfMetric keys;
+      for (const auto& [key, metric] : plan_.keys) {
+        if (metric == place) keys.emplace(key, 0);
+      }
+      SLUICE_TRY(sink_.begin_series(head_of(device, plan_.metrics[place])));
+      std::size_t left = plan_.limit_of_series;
+      std::optional<std::int64_t> next_from;
+      std::vector<std::vector<Sample>> samples;
+      const auto read = [&](series::TimeRange range) -> Result<> {
+        if (next_from) return {};
+        SLUICE_TRY(deadline_.check());
+        if (!kept || kept_range.from != range.from || kept_range.to != range.to) {
+          SLUICE_TRY_ASSIGN(kept, source_.read(device.device, device.tier, range));
+          kept_range = range;
+        }
+        SLUICE_TRY(read_samples(*kept, keys, 1, range, samples));
+        for (const Sample& sample : samples[0]) {
+          if (left-- == 0) {
+            next_from = sample.timestamp;
+            break;
+          }
+          const Value value = sample.as_value();
+          SLUICE_TRY(sink_.point(sample.timestamp, {&value, 1}));
+        }
+        return {};
+      };
+      SLUICE_TRY(for_each_stretch(device.tier, {.from = plan_.from_ms, .to = plan_.to_ms}, read));
+      SLUICE_TRY(sink_.end_series(next_from));
+    }
+    return {};
+  }
+
+  Result<> windows(const PlannedDevice& device) {
+    std::vector<WindowTable> tables(device.metrics.size());
+    DeviceWindows reader(source_, plan_, device, deadline_,
+                         [&](std::size_t place, const OpenWindow& window) {
+                           WindowTable& table = tables[place];
+                           const ValueKind kind = plan_.metrics[device.metrics[place]].kind;
+                           table.times.push_back(window.start);
+                           for (const Aggregate each : request_.aggregates) {
+                             table.values.push_back(value_of(window, each, kind));
+                           }
+                         });
+    SLUICE_TRY(reader.read());
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      SLUICE_TRY(tell(head_of(device, plan_.metrics[device.metrics[i]]), tables[i]));
+    }
+    return {};
+  }
+
+  Result<> tell(const SeriesHead& head, const WindowTable& table) {
+    SLUICE_TRY(sink_.begin_series(head));
+    SLUICE_TRY(tell_filled(table,
+                           {.fill = request_.fill,
+                            .from = plan_.from_ms,
+                            .to = plan_.to_ms,
+                            .width = plan_.width_ms,
+                            .columns = request_.aggregates.size()},
+                           sink_));
+    return sink_.end_series(std::nullopt);
+  }
+
+  struct Ranked {
+    double value;
+    std::size_t place;
+  };
+
+  /// The first of them by request_.top; ties by place, so that an answer is the same each time.
+  std::vector<std::size_t> best_of(std::vector<Ranked> all) const {
+    const bool is_lowest = request_.top->is_lowest;
+    std::ranges::stable_sort(all, [&](const Ranked& a, const Ranked& b) {
+      return is_lowest ? a.value < b.value : a.value > b.value;
+    });
+    if (all.size() > request_.top->count) all.resize(request_.top->count);
+    std::vector<std::size_t> places;
+    for (const Ranked& each : all) places.push_back(each.place);
+    return places;
+  }
+
+  Result<std::vector<std::size_t>> ranked_devices() {
+    std::vector<Ranked> all;
+    for (std::size_t i = 0; i < plan_.devices.size(); ++i) {
+      if (plan_.devices[i].metrics.empty()) continue;
+      Window total(plan_.with_quantiles);
+      DeviceWindows reader(
+          source_, plan_, plan_.devices[i], deadline_,
+          [&](std::size_t, const OpenWindow& window) { total.add(window.numbers); });
+      SLUICE_TRY(reader.read());
+      if (total.is_empty()) continue;
+      if (const auto value = total.value(request_.top->by)) all.push_back({*value, i});
+    }
+    return best_of(std::move(all));
+  }
+
+  struct Group {
+    DeviceGroup labels;
+    std::size_t metric = 0;
+    Tier finest = Tier::kRollup1d;
+    std::map<std::int64_t, Window> windows{};
+  };
+
+  Result<> groups() {
+    std::map<std::pair<std::string, std::size_t>, Group> found;
+    for (const PlannedDevice& device : plan_.devices) {
+      const DeviceGroup labels = group_of(device.device, *request_.group_by);
+      std::vector<Group*> of_place;
+      for (const std::size_t metric : device.metrics) {
+        Group& group = found[{labels.key(), metric}];
+        group.labels = labels;
+        group.metric = metric;
+        group.finest = std::min(group.finest, device.tier);
+        of_place.push_back(&group);
+      }
+      DeviceWindows reader(source_, plan_, device, deadline_,
+                           [&](std::size_t place, const OpenWindow& window) {
+                             of_place[place]
+                                 ->windows.try_emplace(window.start, plan_.with_quantiles)
+                                 .first->second.add(window.numbers);
+                           });
+      SLUICE_TRY(reader.read());
+    }
+    std::vector<Group> all;
+    for (auto& [key, group] : found) all.push_back(std::move(group));
+    if (!request_.top) {
+      for (const Group& group : all) SLUICE_TRY(tell(group));
+      return {};
+    }
+    std::vector<Ranked> ranked;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      Window total(plan_.with_quantiles);
+      for (const auto& [start, window] : all[i].windows) total.add(window);
+      if (total.is_empty()) continue;
+      if (const auto value = total.value(request_.top->by)) ranked.push_back({*value, i});
+    }
+    for (const std::size_t place : best_of(std::move(ranked))) SLUICE_TRY(tell(all[place]));
+    return {};
+  }
+
+  Result<> tell(const Group& group) {
+    const PlannedMetric& metric = plan_.metrics[group.metric];
+    WindowTable table;
+    for (const auto& [start, window] : group.windows) {
+      OpenWindow whole(plan_.with_quantiles);
+      whole.numbers = window;
+      table.times.push_back(start);
+      for (const Aggregate each : request_.aggregates) {
+        table.values.push_back(value_of(whole, each, metric.kind));
+      }
+    }
+    return tell(SeriesHead{.device = {},
+                           .fleet = group.labels.fleet,
+                           .device_type = group.labels.device_type,
+                           .metric = metric.name,
+                           .unit = metric.unit,
+                           .type = series::to_string(metric.type),
+                           .tier = tier_label(group.finest)},
+                table);
+  }
+
+  SampleSource& source_;
+  const QueryPlan& plan_;
+  const QueryRequest& request_;
+  const Deadline& deadline_;
+  ResultSink& sink_;
+};
+
+}  // namespace
+
+Result<> Deadline::check() const {
+  if (clock_.mono() < ends_) return {};
+  return fail(Error(ErrorCode::kDeadlineExceeded, "the query takes longer than query_timeout")
+                  .with_reason("query_timeout"));
+}
+
+std::chrono::milliseconds stretch_of(Tier tier) {
+  using std::chrono::days;
+  switch (tier) {
+    case Tier::kHot:
+    case Tier::kWarm:
+      return days(1);
+    case Tier::kRollup1m:
+      return days(7);
+    case Tier::kRollup1h:
+      return days(400);
+    case Tier::kRollup1d:
+      return days(7'300);
+  }
+  return days(1);
+}
+
+Result<> for_each_stretch(Tier tier, series::TimeRange range,
+                          const std::function<Result<>(series::TimeRange)>& each) {
+  const std::int64_t length = stretch_of(tier).count();
+  for (std::int64_t at = range.from; at < range.to;) {
+    const std::int64_t end = std::min(range.to, floor_to(at, length) + length);
+    SLUICE_TRY(each({.from = at, .to = end}));
+    at = end;
+  }
+  return {};
+}
+
+Result<> run_query(SampleSource& source, const QueryPlan& plan, const Deadline& deadline,
+                   ResultSink& sink) {
+  return Runner(source, plan, deadline, sink).run();
+}
+
+}  // namespace sluice::tsdb
