@@ -1,6 +1,7 @@
 # The only front door. Everything runs in the toolchain that docker/toolchain/enter finds or makes.
 #
 # Variables:  KAFKA_BROKERS=3   three brokers, min.insync.replicas 2 (run)
+#             FLEET=200         simulated devices, 0 for none (run)
 #             ONCE=1            stop again when everything was up and fed (run)
 #             TESTS=REGEX       only the test programs and tests/ folders whose name matches (test, itest)
 #             UPDATE=1          write the charts' generated and golden files anew (charts)
@@ -12,6 +13,7 @@ SHELL := /bin/bash
 PRESET ?= dev
 BUILD := build/$(PRESET)
 KAFKA_BROKERS ?= 1
+FLEET ?= 200
 SERVICES := $(patsubst services/%/main.cpp,%,$(wildcard services/*/main.cpp))
 
 # TERM for the toolchain when make itself is killed, so that not even then anything stays behind.
@@ -28,8 +30,9 @@ help: ## Show this
 	@echo; echo '  services: $(or $(SERVICES),none yet)'
 
 run: ## Build, start the real stack and every service, feed them, print where to look; Ctrl-C ends it
-	@$(if $(SERVICES),$(call build,--target $(SERVICES)))
-	@exec $(ENTER) python3 docker/stack/run.py --bin $(BUILD)/bin --brokers $(KAFKA_BROKERS) $(if $(ONCE),--once)
+	@$(if $(SERVICES),$(call build,--target $(SERVICES) sluice-sim))
+	@exec $(ENTER) python3 docker/stack/run.py --bin $(BUILD)/bin --brokers $(KAFKA_BROKERS) $(if $(ONCE),--once) \
+	  $(if $(filter-out 0,$(FLEET)),--background 'tests/sim/feed.py --devices $(FLEET) --bin $(BUILD)/bin')
 
 test: ## Build everything and run all tests against the real stack
 	@$(call build)

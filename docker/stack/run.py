@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import secrets
+import shlex
 import string
 import sys
 import time
@@ -179,6 +180,21 @@ class Platform:
                     say(member.name, f"ended with status {member.process.status}; {member.process.last_words()}")
             left = [member for member in left if member not in now]
 
+    def _demo_environment(self) -> dict[str, str]:
+        kafka = self._stack.parts.get("kafka")
+        return os.environ | {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "SLUICE_DEMO_ADDRESSES": json.dumps(self.addresses),
+            "SLUICE_DEMO_CA_FILE": str(self._authority.certificate),
+            "SLUICE_DEMO_KEY_FILE": str(self.operator_key_file),
+            "SLUICE_DEMO_OPS_TOKEN_FILE": str(self._stack["prometheus"].token_file),
+            "SLUICE_DEMO_KAFKA_BROKERS": kafka.address if kafka else "",
+        }
+
+    def background(self, command: list[str]) -> Process:
+        """What feeds the platform for as long as it runs, and is ended before any service is."""
+        return Process("fleet", command, log=None, env=self._demo_environment(), stop_deadline=STOP_DEADLINE_S)
+
     async def feed(self, source: Path) -> None:
         """Runs the demo of each service that has one; what it prints is for the user."""
         for member in self._members:
@@ -186,13 +202,8 @@ class Platform:
             if not demo.exists():
                 continue
             say(member.name, "feeding it")
-            command = Process(f"{member.name}'s demo", [sys.executable, demo], log=None, env=os.environ | {
-                "PYTHONDONTWRITEBYTECODE": "1",
+            command = Process(f"{member.name}'s demo", [sys.executable, demo], log=None, env=self._demo_environment() | {
                 "SLUICE_DEMO_URL": f"https://{member.addresses['http']}" if "http" in member.addresses else "",
-                "SLUICE_DEMO_ADDRESSES": json.dumps(self.addresses),
-                "SLUICE_DEMO_CA_FILE": str(self._authority.certificate),
-                "SLUICE_DEMO_KEY_FILE": str(self.operator_key_file),
-                "SLUICE_DEMO_OPS_TOKEN_FILE": str(self._stack["prometheus"].token_file),
             })
             try:
                 await command.start()
@@ -241,6 +252,7 @@ async def run_platform(arguments) -> int:
         await authority.web()
         members = [Service(name, arguments.bin / name, await declared_settings(arguments.bin / name), data) for name in names]
         platform = Platform(stack, authority, members)
+        background = None
         try:
             await unless_death(platform.start(), stack.processes)
             await unless_death(platform.feed(arguments.source), stack.processes + platform.processes)
@@ -248,8 +260,13 @@ async def run_platform(arguments) -> int:
             if arguments.once:
                 return 0
             print("Ctrl-C ends everything; what it stored is there the next time (`make clean` removes it).\n", flush=True)
+            if arguments.background:
+                background = platform.background(shlex.split(arguments.background))
+                await background.start()
             raise await first_death(stack.processes + platform.processes)
         finally:
+            if background is not None:
+                await background.stop()
             await platform.stop()
 
 
@@ -259,6 +276,7 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="stop again when everything was up and fed")
     parser.add_argument("--data", type=Path, default=SOURCE / ".run", help="where everything is kept (default: %(default)s)")
     parser.add_argument("--bin", type=Path, default=SOURCE / "build/dev/bin", help="the built services (default: %(default)s)")
+    parser.add_argument("--background", default="", help="a command to run from when everything is up until Ctrl-C; it finds what demos find")
     # For the runner's own tests, whose services are not real.
     parser.add_argument("--source", type=Path, default=SOURCE, help=argparse.SUPPRESS)
     parser.add_argument("--parts", type=lambda text: text.split(","), default=FOR_SERVICES, help=argparse.SUPPRESS)

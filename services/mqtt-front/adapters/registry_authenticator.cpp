@@ -83,17 +83,7 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
         done(std::move(result));
       });
     };
-    const IdentityCache::Begun begun = cache_.begin(key, now(), waiter);
-    switch (begun.step) {
-      case IdentityCache::Begun::Step::kWait:
-        return;
-      case IdentityCache::Begun::Step::kAnswered:
-        return waiter(begun.verdict);
-      case IdentityCache::Begun::Step::kFull:
-        return waiter({.kind = Verdict::Kind::kUnavailable});
-      case IdentityCache::Begun::Step::kAsk:
-        return ask(key, std::move(question), std::move(waiter));
-    }
+    resolve(key, std::move(question), std::move(waiter));
   }
 
   void find_psk(std::string identity, std::move_only_function<void(std::optional<Secret>)> done) {
@@ -113,6 +103,22 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
   }
 
  private:
+  /// From the cache, from an answer that is under way, or from the registry.
+  void resolve(const CredentialKey& key, device::v1::AuthenticateRequest question,
+               IdentityCache::Waiter waiter) {
+    const IdentityCache::Begun begun = cache_.begin(key, now(), waiter);
+    switch (begun.step) {
+      case IdentityCache::Begun::Step::kWait:
+        return;
+      case IdentityCache::Begun::Step::kAnswered:
+        return waiter(begun.verdict);
+      case IdentityCache::Begun::Step::kFull:
+        return waiter({.kind = Verdict::Kind::kUnavailable});
+      case IdentityCache::Begun::Step::kAsk:
+        return ask(key, std::move(question), std::move(waiter));
+    }
+  }
+
   void ask(const CredentialKey& key, device::v1::AuthenticateRequest question,
            IdentityCache::Waiter waiter) {
     asked_.add();
@@ -120,9 +126,10 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
                        [self = shared_from_this(), key, question, waiter = std::move(waiter)](
                            Result<device::v1::AuthenticateResponse> answer) mutable {
                          const Verdict verdict = self->settle(key, answer);
-                         // A change crossed the answer: ask once more, with the change known.
+                         // A change crossed the answer: from the beginning, with the change known.
+                         // The question has ended, and others may have asked anew meanwhile.
                          if (verdict.kind == Verdict::Kind::kAskAgain) {
-                           return self->ask(key, std::move(question), std::move(waiter));
+                           return self->resolve(key, std::move(question), std::move(waiter));
                          }
                          waiter(verdict);
                        });

@@ -13,14 +13,14 @@ std::string_view take_until(std::string_view& rest, char separator) {
   return taken;
 }
 
-Result<std::vector<Identity>> parse_list(std::string_view text) {
-  std::vector<Identity> found;
+Result<std::vector<swarm::Identity>> parse_list(std::string_view text) {
+  std::vector<swarm::Identity> found;
   for (std::size_t number = 1; !text.empty(); ++number) {
     auto line = take_until(text, '\n');
     if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.empty() || line.starts_with('#')) continue;
     const bool has_user = line.contains(',');
-    Identity identity{.client_id = std::string(take_until(line, ','))};
+    swarm::Identity identity{.client_id = std::string(take_until(line, ','))};
     const bool has_password = line.contains(',');
     if (has_user) identity.user = take_until(line, ',');
     if (has_password) identity.password = line;
@@ -103,9 +103,9 @@ Result<Clients> Clients::make(const Options& options) {
   return clients;
 }
 
-Identity Clients::identity(std::uint32_t index) const {
+swarm::Identity Clients::identity(std::uint32_t index) const {
   if (listed_) return listed_->at(index);
-  Identity identity{.client_id = client_id_.make(index, {})};
+  swarm::Identity identity{.client_id = client_id_.make(index, {})};
   if (user_) identity.user = user_->make(index, identity.client_id);
   if (password_) identity.password = password_->make(index, identity.client_id);
   return identity;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <sluice/base/result.h>
+#include <sluice/swarm/loop.h>
 
 namespace sluice::load {
 
@@ -29,17 +30,8 @@ class TextTemplate {
   std::vector<Part> parts_;
 };
 
-/// As whom a client connects.
-struct Identity {
-  std::string client_id;
-  std::optional<std::string> user{};
-  std::optional<std::string> password{};
-
-  bool operator==(const Identity&) const = default;
-};
-
 /// Who the clients of a run are: made from templates, or listed in a file.
-class Clients {
+class Clients final : public swarm::Identities {
  public:
   struct Options {
     std::string client_id = "load-%d";
@@ -51,7 +43,7 @@ class Clients {
   };
   static Result<Clients> make(const Options& options);
 
-  Identity identity(std::uint32_t index) const;
+  swarm::Identity identity(std::uint32_t index) const override;
   /// How many there can be; nullopt: any number.
   std::optional<std::size_t> limit() const;
 
@@ -59,7 +51,7 @@ class Clients {
   TextTemplate client_id_;
   std::optional<TextTemplate> user_;
   std::optional<TextTemplate> password_;
-  std::optional<std::vector<Identity>> listed_;
+  std::optional<std::vector<swarm::Identity>> listed_;
 };
 
 }  // namespace sluice::load

@@ -31,24 +31,24 @@ TEST(Clients, AreMadeFromTemplates) {
   const auto clients =
       Clients::make({.client_id = "meter-%03d", .user = "u%d", .password = "secret of %c"});
   ASSERT_TRUE(clients);
-  EXPECT_EQ(clients->identity(9), (Identity{"meter-009", "u9", "secret of meter-009"}));
+  EXPECT_EQ(clients->identity(9), (swarm::Identity{"meter-009", "u9", "secret of meter-009"}));
   EXPECT_FALSE(clients->limit());
 }
 
 TEST(Clients, HaveNoUserUnlessOneIsGiven) {
   const auto clients = Clients::make({});
   ASSERT_TRUE(clients);
-  EXPECT_EQ(clients->identity(3), Identity{"load-3"});
+  EXPECT_EQ(clients->identity(3), swarm::Identity{"load-3"});
 }
 
 TEST(Clients, AreReadFromAList) {
   const auto clients = Clients::make({.listed = "# fleet\r\na,user a,p,w\r\n\nb\nc,,\nd,user d"});
   ASSERT_TRUE(clients);
   EXPECT_EQ(clients->limit(), 4U);
-  EXPECT_EQ(clients->identity(0), (Identity{"a", "user a", "p,w"}));
-  EXPECT_EQ(clients->identity(1), Identity{"b"});
-  EXPECT_EQ(clients->identity(2), (Identity{"c", "", ""}));
-  EXPECT_EQ(clients->identity(3), (Identity{"d", "user d"}));
+  EXPECT_EQ(clients->identity(0), (swarm::Identity{"a", "user a", "p,w"}));
+  EXPECT_EQ(clients->identity(1), swarm::Identity{"b"});
+  EXPECT_EQ(clients->identity(2), (swarm::Identity{"c", "", ""}));
+  EXPECT_EQ(clients->identity(3), (swarm::Identity{"d", "user d"}));
 }
 
 TEST(Clients, RefuseAListWithoutClientIds) {

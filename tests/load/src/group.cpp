@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds kRetryAfter(100);
 
 }  // namespace
 
-Group::Group(Loop& loop, Tally& tally, const Options& options)
+Group::Group(swarm::Loop& loop, Tally& tally, const Options& options)
     : loop_(&loop),
       tally_(&tally),
       options_(options),
@@ -26,7 +26,7 @@ Group::Group(Loop& loop, Tally& tally, const Options& options)
 }
 
 Group::~Group() {
-  for (Connection& connection : places_) loop_->drop(connection);
+  for (swarm::Connection& connection : places_) loop_->drop(connection);
 }
 
 void Group::tick() {
@@ -44,7 +44,7 @@ void Group::tick() {
   }
 }
 
-void Group::on_open(Connection& connection) {
+void Group::on_open(swarm::Connection& connection) {
   tally_->connecting.record(loop_->now() - connection.began());
   ++tally_->opened;
   if (connection.was_resumed()) ++tally_->resumed;
@@ -59,11 +59,11 @@ void Group::on_open(Connection& connection) {
   on_ready(connection);
 }
 
-void Group::on_frame(Connection&, const mqtt::Frame& frame) {
+void Group::on_frame(swarm::Connection&, const mqtt::Frame& frame) {
   tally_->inconsistent(std::format("unasked_{}", to_string(frame.type)));
 }
 
-void Group::on_end(Connection& connection, std::string_view reason) {
+void Group::on_end(swarm::Connection& connection, std::string_view reason) {
   const bool was_ready = is_ready_[connection.slot];
   tally_->failed(was_ready ? std::format("lost_{}", reason) : std::string(reason));
   is_ready_[connection.slot] = false;
@@ -82,7 +82,7 @@ void Group::on_end(Connection& connection, std::string_view reason) {
 
 void Group::drop_all() {
   const MonoTime now = loop_->now();
-  for (Connection& connection : places_) {
+  for (swarm::Connection& connection : places_) {
     if (!is_ready_[connection.slot]) continue;
     loop_->drop(connection);
     is_ready_[connection.slot] = false;

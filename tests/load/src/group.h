@@ -1,6 +1,5 @@
 #pragma once
 
-#include "loop.h"
 #include "tally.h"
 
 #include <chrono>
@@ -8,11 +7,13 @@
 #include <deque>
 #include <vector>
 
+#include <sluice/swarm/loop.h>
+
 namespace sluice::load {
 
 /// Clients that are connected alike and kept connected, or connected one after the other. Knows
 /// how to get them all in; what they do then is for those who derive from it.
-class Group : public Handler {
+class Group : public swarm::Handler {
  public:
   struct Options {
     std::uint32_t first = 0;       // index of the first client
@@ -21,7 +22,7 @@ class Group : public Handler {
     bool churns = false;   // each leaves as soon as it is in: `count` connects in `inflight` places
     bool retries = false;  // a client that was refused comes again
   };
-  Group(Loop& loop, Tally& tally, const Options& options);
+  Group(swarm::Loop& loop, Tally& tally, const Options& options);
   ~Group() override;
 
   /// Opens what may be opened now. To be called after each poll of the loop: connections are
@@ -35,18 +36,18 @@ class Group : public Handler {
   void drop_all();
 
  protected:
-  virtual void on_ready(Connection& connection) { static_cast<void>(connection); }
+  virtual void on_ready(swarm::Connection& connection) { static_cast<void>(connection); }
   /// It was ready and is no more.
-  virtual void on_lost(Connection& connection) { static_cast<void>(connection); }
+  virtual void on_lost(swarm::Connection& connection) { static_cast<void>(connection); }
 
-  void on_open(Connection& connection) final;
-  void on_frame(Connection& connection, const mqtt::Frame& frame) override;
-  void on_end(Connection& connection, std::string_view reason) final;
+  void on_open(swarm::Connection& connection) final;
+  void on_frame(swarm::Connection& connection, const mqtt::Frame& frame) override;
+  void on_end(swarm::Connection& connection, std::string_view reason) final;
 
-  Loop& loop() { return *loop_; }
-  const Loop& loop() const { return *loop_; }
+  swarm::Loop& loop() { return *loop_; }
+  const swarm::Loop& loop() const { return *loop_; }
   Tally& tally() { return *tally_; }
-  std::vector<Connection>& places() { return places_; }
+  std::vector<swarm::Connection>& places() { return places_; }
 
  private:
   struct Waiting {
@@ -54,10 +55,10 @@ class Group : public Handler {
     MonoTime due;
   };
 
-  Loop* loop_;
+  swarm::Loop* loop_;
   Tally* tally_;
   Options options_;
-  std::vector<Connection> places_;
+  std::vector<swarm::Connection> places_;
   std::vector<bool> is_ready_;
   std::deque<Waiting> waiting_;  // earliest first
   std::uint32_t started_ = 0;    // clients given to places while churning

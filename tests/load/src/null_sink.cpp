@@ -1,7 +1,6 @@
 #include "null_sink.h"
 
 #include "sink_protocol.h"
-#include "tls.h"
 
 #include <array>
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include <sluice/base/check.h>
 #include <sluice/mqtt/decoder.h>
 #include <sluice/mqtt/encoder.h>
+#include <sluice/swarm/tls.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -36,7 +36,7 @@ struct Peer {
   mqtt::Version version = mqtt::Version::kV311;
   bool is_handshaking = false;
   bool awaits_room = false;
-  std::unique_ptr<TlsStream> tls{};
+  std::unique_ptr<swarm::TlsStream> tls{};
   std::vector<std::byte> input{};   // the beginning of a packet
   std::vector<std::byte> output{};  // what the socket did not take
   std::list<Peer>::iterator self{};
@@ -60,7 +60,7 @@ struct NullSink::Impl {
   int wake = -1;
   SinkFault fault = SinkFault::kNone;
   bool forwards = false;
-  std::optional<TlsContext> tls{};
+  std::optional<swarm::TlsContext> tls{};
   std::list<Peer> peers{};
   Peer* subscriber = nullptr;
   SinkAnswers answers{};
@@ -82,11 +82,11 @@ Result<std::unique_ptr<NullSink>> NullSink::make(const Options& options) {
   impl->fault = sink_fault(options.fault);
   impl->forwards = options.forward;
   if (options.tls) {
-    SLUICE_TRY_ASSIGN(impl->tls,
-                      TlsContext::make(TlsContext::Side::kServer, {.ca_file = options.ca,
-                                                                   .cert_file = options.cert,
-                                                                   .key_file = options.key,
-                                                                   .allow_1_3 = !options.tls12}));
+    SLUICE_TRY_ASSIGN(impl->tls, swarm::TlsContext::make(swarm::TlsContext::Side::kServer,
+                                                         {.ca_file = options.ca,
+                                                          .cert_file = options.cert,
+                                                          .key_file = options.key,
+                                                          .allow_1_3 = !options.tls12}));
   }
   impl->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -163,8 +163,9 @@ void NullSink::Impl::ask(int operation, Peer& peer, std::uint32_t events) const 
 void NullSink::Impl::handle(Peer& peer, std::uint32_t events) {
   if (peer.is_handshaking) {
     const auto step = peer.tls->handshake();
-    if (step == TlsStream::Step::kClosed || step == TlsStream::Step::kFailed) return close(peer);
-    peer.is_handshaking = step != TlsStream::Step::kDone;
+    if (step == swarm::TlsStream::Step::kClosed || step == swarm::TlsStream::Step::kFailed)
+      return close(peer);
+    peer.is_handshaking = step != swarm::TlsStream::Step::kDone;
     if (peer.is_handshaking) return;
   }
   if ((events & EPOLLOUT) != 0 && !flush(peer)) return close(peer);
@@ -180,8 +181,9 @@ bool NullSink::Impl::read(Peer& peer) {
     std::size_t count = 0;
     if (peer.tls) {
       const auto step = peer.tls->read(target, count);
-      if (step == TlsStream::Step::kWantRead || step == TlsStream::Step::kWantWrite) return true;
-      if (step != TlsStream::Step::kDone) return false;
+      if (step == swarm::TlsStream::Step::kWantRead || step == swarm::TlsStream::Step::kWantWrite)
+        return true;
+      if (step != swarm::TlsStream::Step::kDone) return false;
     } else {
       const ssize_t result = recv(peer.fd, target.data(), target.size(), 0);
       if (result < 0 && (errno == EAGAIN || errno == EINTR)) return true;
@@ -231,8 +233,9 @@ bool NullSink::Impl::flush(Peer& peer) {
     std::size_t count = 0;
     if (peer.tls) {
       const auto step = peer.tls->write(rest, count);
-      if (step == TlsStream::Step::kWantRead || step == TlsStream::Step::kWantWrite) break;
-      if (step != TlsStream::Step::kDone) return false;
+      if (step == swarm::TlsStream::Step::kWantRead || step == swarm::TlsStream::Step::kWantWrite)
+        break;
+      if (step != swarm::TlsStream::Step::kDone) return false;
     } else {
       const ssize_t sent = ::send(peer.fd, rest.data(), rest.size(), MSG_NOSIGNAL);
       if (sent < 0 && (errno == EAGAIN || errno == EINTR)) break;

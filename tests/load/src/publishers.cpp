@@ -20,7 +20,7 @@ constexpr std::chrono::milliseconds kLongestWait(10);
 
 }  // namespace
 
-Publishers::Publishers(Loop& loop, Tally& tally, const Clients& clients,
+Publishers::Publishers(swarm::Loop& loop, Tally& tally, const Clients& clients,
                        const Group::Options& group, const PublishOptions& options)
     : Group(loop, tally, group), options_(options), clients_(group.count), ring_(group.count) {
   const bool has_ids = options_.qos != Qos::kAtMostOnce;
@@ -45,7 +45,7 @@ Publishers::Publishers(Loop& loop, Tally& tally, const Clients& clients,
   }
 }
 
-void Publishers::on_ready(Connection& connection) {
+void Publishers::on_ready(swarm::Connection& connection) {
   Client& client = clients_[connection.slot];
   client.free.clear();
   for (std::size_t id = client.slots.size(); id > 0; --id) {
@@ -55,7 +55,7 @@ void Publishers::on_ready(Connection& connection) {
   enqueue(connection);
 }
 
-void Publishers::on_lost(Connection& connection) {
+void Publishers::on_lost(swarm::Connection& connection) {
   Client& client = clients_[connection.slot];
   const std::uint64_t lost = client.slots.size() - client.free.size();
   tally().failed("unanswered", lost);
@@ -75,14 +75,15 @@ MonoTime Publishers::due(std::uint64_t message) const {
   return began_ + std::chrono::nanoseconds(static_cast<std::int64_t>(nanoseconds));
 }
 
-bool Publishers::has_room(const Connection& connection) const {
-  if (connection.state() != Connection::State::kOpen || connection.is_blocked()) return false;
+bool Publishers::has_room(const swarm::Connection& connection) const {
+  if (connection.state() != swarm::Connection::State::kOpen || connection.is_blocked())
+    return false;
   if (options_.qos == Qos::kAtMostOnce) return true;
   const std::uint64_t wanted = std::min<std::uint64_t>(options_.batch, remaining_);
   return clients_[connection.slot].free.size() >= std::max<std::uint64_t>(wanted, 1);
 }
 
-void Publishers::enqueue(Connection& connection) {
+void Publishers::enqueue(swarm::Connection& connection) {
   Client& client = clients_[connection.slot];
   if (client.is_queued || !has_room(connection)) return;
   client.is_queued = true;
@@ -96,7 +97,7 @@ void Publishers::pump() {
     if (remaining_ == 0 || ring_size_ == 0) return;
     const std::uint64_t batch = std::min<std::uint64_t>(options_.batch, remaining_);
     if (is_paced && due(scheduled_ + batch - 1) > now) return;
-    Connection& connection = places()[ring_[ring_begin_]];
+    swarm::Connection& connection = places()[ring_[ring_begin_]];
     ring_begin_ = (ring_begin_ + 1) % ring_.size();
     --ring_size_;
     clients_[connection.slot].is_queued = false;
@@ -113,7 +114,7 @@ std::chrono::nanoseconds Publishers::wait() const {
   return std::clamp<std::chrono::nanoseconds>(until_due, std::chrono::nanoseconds(0), kLongestWait);
 }
 
-void Publishers::send_batch(Connection& connection) {
+void Publishers::send_batch(swarm::Connection& connection) {
   Client& client = clients_[connection.slot];
   const bool is_paced = options_.rate > 0;
   const bool has_ids = options_.qos != Qos::kAtMostOnce;
@@ -145,7 +146,7 @@ void Publishers::send_batch(Connection& connection) {
   loop().send(connection, out);
 }
 
-void Publishers::on_frame(Connection& connection, const mqtt::Frame& frame) {
+void Publishers::on_frame(swarm::Connection& connection, const mqtt::Frame& frame) {
   switch (frame.type) {
     case PacketType::kPuback:
     case PacketType::kPubrec:
@@ -192,7 +193,7 @@ void Publishers::finish(Client& client, std::uint16_t id, mqtt::ReasonCode reaso
   (is_disturbed_ ? tally().disturbed : tally().answering).record(loop().now() - slot.due);
 }
 
-void Publishers::on_read_done(Connection& connection) {
+void Publishers::on_read_done(swarm::Connection& connection) {
   if (!to_release_.empty()) {
     mqtt::Output& out = loop().scratch();
     out.clear();
@@ -214,8 +215,8 @@ bool Publishers::is_done() const {
 void Publishers::begin_flush() {
   mqtt::Output ping;
   mqtt::encode_pingreq(ping);
-  for (Connection& connection : places()) {
-    if (connection.state() != Connection::State::kOpen) continue;
+  for (swarm::Connection& connection : places()) {
+    if (connection.state() != swarm::Connection::State::kOpen) continue;
     ++pings_;
     clients_[connection.slot].awaits_pong = true;
     loop().send(connection, ping);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "clients.h"
 #include "group.h"
 
 #include <cstdint>
@@ -25,7 +26,7 @@ class Publishers final : public Group {
  public:
   static constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 
-  Publishers(Loop& loop, Tally& tally, const Clients& clients, const Group::Options& group,
+  Publishers(swarm::Loop& loop, Tally& tally, const Clients& clients, const Group::Options& group,
              const PublishOptions& options);
 
   /// Starts the pace. The group should be settled.
@@ -63,18 +64,18 @@ class Publishers final : public Group {
     bool awaits_pong = false;
   };
 
-  void on_ready(Connection& connection) override;
-  void on_lost(Connection& connection) override;
-  void on_frame(Connection& connection, const mqtt::Frame& frame) override;
-  void on_read_done(Connection& connection) override;
-  void on_writable(Connection& connection) override { enqueue(connection); }
+  void on_ready(swarm::Connection& connection) override;
+  void on_lost(swarm::Connection& connection) override;
+  void on_frame(swarm::Connection& connection, const mqtt::Frame& frame) override;
+  void on_read_done(swarm::Connection& connection) override;
+  void on_writable(swarm::Connection& connection) override { enqueue(connection); }
 
   void on_ack(Client& client, const mqtt::Ack& ack);
   void finish(Client& client, std::uint16_t id, mqtt::ReasonCode reason);
-  bool has_room(const Connection& connection) const;
-  void send_batch(Connection& connection);
+  bool has_room(const swarm::Connection& connection) const;
+  void send_batch(swarm::Connection& connection);
   MonoTime due(std::uint64_t message) const;
-  void enqueue(Connection& connection);
+  void enqueue(swarm::Connection& connection);
 
   PublishOptions options_;
   std::vector<Client> clients_;      // by place

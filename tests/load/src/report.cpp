@@ -37,7 +37,7 @@ void Report::add_count(std::string_view key, std::uint64_t value, std::string_vi
       {std::string(key), number, label.empty() ? "" : std::format("{} {}", number, label)});
 }
 
-void Report::add_latency(std::string_view key, const Histogram& histogram) {
+void Report::add_latency(std::string_view key, const swarm::Histogram& histogram) {
   if (histogram.count() == 0) return;
   std::string text = std::format("{} us", key);
   for (const auto& [name, share] : kQuantiles) {

@@ -20,7 +20,7 @@ class Report {
   void add(std::string_view key, double value, std::string_view label);
   void add_count(std::string_view key, std::uint64_t value, std::string_view label);
   /// p50, p95, p99, p99.9 and the maximum in microseconds; nothing for an empty histogram.
-  void add_latency(std::string_view key, const Histogram& histogram);
+  void add_latency(std::string_view key, const swarm::Histogram& histogram);
   void add_outcome(const Tally& tally);
   /// It did not come to its end: time ran out, or nobody was let in.
   void set_incomplete(std::string_view why) { incomplete_ = why; }

@@ -20,10 +20,10 @@ TEST(Report, SaysTheSameAsLineAndAsJson) {
 }
 
 TEST(Report, LatenciesAreInMicroseconds) {
-  Histogram histogram;
+  swarm::Histogram histogram;
   for (int i = 0; i < 100; ++i) histogram.record(63ns);
   Report report("pub");
-  report.add_latency("none", Histogram());
+  report.add_latency("none", swarm::Histogram());
   report.add_latency("puback", histogram);
   EXPECT_EQ(report.line(), "pub: puback us p50 0 p95 0 p99 0 p999 0 max 0");
   EXPECT_TRUE(report.json().contains(R"("puback_p50_us": 0.1, "puback_p95_us": 0.1)"));

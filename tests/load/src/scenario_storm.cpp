@@ -34,7 +34,8 @@ void work(Worker& worker, const PublishOptions& publish, Measured& measured) {
   crowd_group.retries = true;
   Group crowd(worker.loop, worker.tally, crowd_group);
   bool is_complete = worker.settle(devices) && worker.settle(crowd);
-  worker.tally.connecting = Histogram();  // connecting at leisure is no part of what is reported
+  worker.tally.connecting =
+      swarm::Histogram();  // connecting at leisure is no part of what is reported
 
   worker.meet([&] { measured.began = worker.run.read(); });
   devices.begin(Publishers::kUnlimited);

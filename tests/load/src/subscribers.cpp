@@ -10,11 +10,11 @@ namespace sluice::load {
 
 using mqtt::PacketType;
 
-Subscribers::Subscribers(Loop& loop, Tally& tally, const Group::Options& group, std::string filter,
-                         mqtt::Qos qos)
+Subscribers::Subscribers(swarm::Loop& loop, Tally& tally, const Group::Options& group,
+                         std::string filter, mqtt::Qos qos)
     : Group(loop, tally, group), filter_(std::move(filter)), qos_(qos) {}
 
-void Subscribers::on_ready(Connection& connection) {
+void Subscribers::on_ready(swarm::Connection& connection) {
   mqtt::FilterListBuilder filters(true, loop().version());
   filters.add({.filter = filter_, .qos = qos_});
   mqtt::Output out;
@@ -22,9 +22,9 @@ void Subscribers::on_ready(Connection& connection) {
   loop().send(connection, out);
 }
 
-void Subscribers::on_lost(Connection&) { answers_.clear(); }
+void Subscribers::on_lost(swarm::Connection&) { answers_.clear(); }
 
-void Subscribers::on_frame(Connection& connection, const mqtt::Frame& frame) {
+void Subscribers::on_frame(swarm::Connection& connection, const mqtt::Frame& frame) {
   switch (frame.type) {
     case PacketType::kSuback:
       return on_suback(frame);
@@ -65,7 +65,7 @@ void Subscribers::on_publish(const mqtt::Frame& frame) {
   encode(mqtt::Ack{.type = type, .packet_id = packet->packet_id}, loop().version(), answers_);
 }
 
-void Subscribers::on_read_done(Connection& connection) {
+void Subscribers::on_read_done(swarm::Connection& connection) {
   if (answers_.empty()) return;
   loop().send(connection, answers_);
   answers_.clear();

@@ -1,20 +1,20 @@
 #pragma once
 
-#include "histogram.h"
-
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 
+#include <sluice/swarm/histogram.h>
+
 namespace sluice::load {
 
 /// What one thread of a run has counted. Not thread-safe; merged at the end.
 struct Tally {
-  Histogram connecting;  // connect() to CONNACK
-  Histogram answering;   // publish due to PUBACK or PUBCOMP
-  Histogram disturbed;   // the same while a storm was on
-  Histogram delivering;  // publish due to its arrival at a subscriber
+  swarm::Histogram connecting;  // connect() to CONNACK
+  swarm::Histogram answering;   // publish due to PUBACK or PUBCOMP
+  swarm::Histogram disturbed;   // the same while a storm was on
+  swarm::Histogram delivering;  // publish due to its arrival at a subscriber
   std::uint64_t opened = 0;
   std::uint64_t resumed = 0;  // of those, by a TLS ticket
   std::uint64_t sent = 0;

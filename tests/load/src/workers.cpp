@@ -35,7 +35,7 @@ Result<Clients> make_clients(const Options& options) {
   return Clients::make(made);
 }
 
-Target make_target(const Options& options, std::uint64_t clients, TlsContext* tls) {
+swarm::Target make_target(const Options& options, std::uint64_t clients, swarm::TlsContext* tls) {
   const auto needed = static_cast<std::uint32_t>(clients / kPortsPerSource + 1);
   const std::uint32_t sources = options.sources > 0 ? options.sources : needed > 1 ? needed : 0;
   return {.host = options.host,
@@ -101,20 +101,21 @@ Result<Tally> run_workers(const Options& options, const Clock& clock, std::uint6
     return fail(ErrorCode::kInvalidArgument,
                 std::format("{} clients, but {} credentials", clients, *names.limit()));
   }
-  std::optional<TlsContext> tls;
+  std::optional<swarm::TlsContext> tls;
   if (options.tls) {
-    SLUICE_TRY_ASSIGN(tls,
-                      TlsContext::make(TlsContext::Side::kClient, {.ca_file = options.ca,
-                                                                   .cert_file = options.cert,
-                                                                   .key_file = options.key,
-                                                                   .allow_1_3 = !options.tls12}));
+    SLUICE_TRY_ASSIGN(tls, swarm::TlsContext::make(swarm::TlsContext::Side::kClient,
+                                                   {.ca_file = options.ca,
+                                                    .cert_file = options.cert,
+                                                    .key_file = options.key,
+                                                    .allow_1_3 = !options.tls12}));
   }
   // A wrong number would otherwise look like a server that uses nothing.
   SLUICE_TRY(ProcessUsage::of(options.pids));
-  const Target target = make_target(options, clients, tls ? &*tls : nullptr);
-  std::vector<std::unique_ptr<Loop>> loops(options.threads);
+  SLUICE_TRY_ASSIGN(const auto route,
+                    swarm::Route::make(make_target(options, clients, tls ? &*tls : nullptr)));
+  std::vector<std::unique_ptr<swarm::Loop>> loops(options.threads);
   for (auto& loop : loops) {
-    SLUICE_TRY_ASSIGN(loop, Loop::make(target, names, clock));
+    loop = std::make_unique<swarm::Loop>(route, names, clock);
   }
   Run run{.options = options,
           .clients = names,

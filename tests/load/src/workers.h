@@ -1,7 +1,7 @@
 #pragma once
 
+#include "clients.h"
 #include "group.h"
-#include "loop.h"
 #include "options.h"
 #include "process_usage.h"
 #include "tally.h"
@@ -13,6 +13,7 @@
 
 #include <sluice/base/clock.h>
 #include <sluice/base/result.h>
+#include <sluice/swarm/loop.h>
 
 namespace sluice::load {
 
@@ -52,7 +53,7 @@ struct Run {
 /// One thread of a run: its loop, and its part of clients and messages.
 struct Worker {
   Run& run;
-  Loop& loop;
+  swarm::Loop& loop;
   Tally& tally;
   std::uint32_t number = 0;
 

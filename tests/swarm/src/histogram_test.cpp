@@ -1,8 +1,8 @@
-#include "histogram.h"
+#include <sluice/swarm/histogram.h>
 
 #include <gtest/gtest.h>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
 namespace {
 
@@ -69,4 +69,4 @@ TEST(Histogram, AddingIsAsRecordingBoth) {
 
 }  // namespace
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm

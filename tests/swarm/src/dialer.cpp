@@ -1,4 +1,4 @@
-#include "dialer.h"
+#include <sluice/swarm/dialer.h>
 
 #include <cerrno>
 #include <cstring>
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
 namespace {
 
@@ -92,4 +92,4 @@ std::string_view tcp_reason(int error) {
   }
 }
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm

@@ -1,4 +1,4 @@
-#include "loop.h"
+#include <sluice/swarm/loop.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,12 +10,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
-Loop::Loop(const Target& target, const Dialer& dialer, const Clients& clients, const Clock& clock)
-    : target_(target),
-      dialer_(dialer),
-      clients_(&clients),
+Result<Route> Route::make(const Target& target) {
+  SLUICE_TRY_ASSIGN(const Dialer dialer, Dialer::make(target.host, target.port, target.sources));
+  return Route(target, dialer);
+}
+
+Loop::Loop(const Route& route, const Identities& identities, const Clock& clock)
+    : route_(route),
+      identities_(&identities),
       clock_(&clock),
       epoll_fd_(epoll_create1(EPOLL_CLOEXEC)),
       read_buffer_(kReadSize) {
@@ -24,18 +28,14 @@ Loop::Loop(const Target& target, const Dialer& dialer, const Clients& clients, c
 
 Loop::~Loop() { ::close(epoll_fd_); }
 
-Result<std::unique_ptr<Loop>> Loop::make(const Target& target, const Clients& clients,
-                                         const Clock& clock) {
-  SLUICE_TRY_ASSIGN(const Dialer dialer, Dialer::make(target.host, target.port, target.sources));
-  return std::unique_ptr<Loop>(new Loop(target, dialer, clients, clock));
-}
-
-void Loop::open(Connection& connection, Handler& handler, std::uint32_t index) {
+void Loop::open(Connection& connection, Handler& handler, std::uint32_t index, const Route& route) {
   SLUICE_CHECK(connection.state_ == Connection::State::kClosed);
   connection.handler_ = &handler;
+  connection.route_ = &route;
+  connection.had_session_ = false;
   connection.index_ = index;
   connection.began_ = now();
-  connection.fd_ = dialer_.dial(index);
+  connection.fd_ = route.dialer().dial(index);
   if (connection.fd_ < 0) return end(connection, tcp_reason(errno));
   connection.state_ = Connection::State::kTcp;
   connection.awaits_room_ = true;
@@ -66,8 +66,9 @@ void Loop::handle(Connection& connection, std::uint32_t events) {
       getsockopt(connection.fd_, SOL_SOCKET, SO_ERROR, &error, &size);
       if (error != 0) return end(connection, tcp_reason(error));
       await_room(connection, false);
-      if (target_.tls == nullptr) return send_connect(connection);
-      connection.tls_ = target_.tls->connect(connection.fd_, connection.session_, target_.resumes);
+      const Target& target = connection.route_->target();
+      if (target.tls == nullptr) return send_connect(connection);
+      connection.tls_ = target.tls->connect(connection.fd_, connection.session_, target.resumes);
       connection.state_ = Connection::State::kTls;
       return advance_tls(connection);
     }
@@ -92,12 +93,13 @@ void Loop::advance_tls(Connection& connection) {
 }
 
 void Loop::send_connect(Connection& connection) {
-  const Identity identity = clients_->identity(connection.index_);
-  mqtt::Connect connect{.version = target_.version,
-                        .clean_start = target_.clean_start,
-                        .keep_alive_seconds = target_.keep_alive_seconds,
+  const Identity identity = identities_->identity(connection.index_);
+  const Target& target = connection.route_->target();
+  mqtt::Connect connect{.version = target.version,
+                        .clean_start = target.clean_start,
+                        .keep_alive_seconds = target.keep_alive_seconds,
                         .client_id = identity.client_id,
-                        .session_expiry_seconds = target_.session_expiry_seconds};
+                        .session_expiry_seconds = target.session_expiry_seconds};
   connect.user_name = identity.user;
   if (identity.password) connect.password = std::as_bytes(std::span(*identity.password));
   connection.state_ = Connection::State::kConnecting;
@@ -143,7 +145,7 @@ void Loop::deliver(Connection& connection, std::span<const std::byte> bytes) {
     if (connection.state_ == Connection::State::kConnecting) {
       on_connack(connection, **frame);
     } else if ((*frame)->type == mqtt::PacketType::kDisconnect) {
-      const auto packet = decode_disconnect(**frame, target_.version);
+      const auto packet = decode_disconnect(**frame, connection.version());
       const auto reason = packet ? packet->reason : mqtt::ReasonCode::kMalformedPacket;
       return end(connection, std::format("disconnected_{}", to_string(reason)));
     } else {
@@ -159,12 +161,13 @@ void Loop::deliver(Connection& connection, std::span<const std::byte> bytes) {
 
 void Loop::on_connack(Connection& connection, const mqtt::Frame& frame) {
   if (frame.type != mqtt::PacketType::kConnack) return end(connection, "no_connack");
-  const auto packet = decode_connack(frame, target_.version);
+  const auto packet = decode_connack(frame, connection.version());
   if (!packet) return end(connection, packet.error().what);
   if (is_failure(packet->reason)) {
     return end(connection, std::format("refused_{}", to_string(packet->reason)));
   }
   connection.state_ = Connection::State::kOpen;
+  connection.had_session_ = packet->session_present;
   connection.handler_->on_open(connection);
 }
 
@@ -226,7 +229,7 @@ void Loop::await_room(Connection& connection, bool awaits) {
 void Loop::disconnect(Connection& connection) {
   if (connection.state_ == Connection::State::kOpen) {
     scratch_.clear();
-    encode(mqtt::Disconnect{}, target_.version, scratch_);
+    encode(mqtt::Disconnect{}, connection.version(), scratch_);
     write_some(connection, scratch_);
     if (connection.tls_) connection.tls_->shut_down();
   }
@@ -252,4 +255,4 @@ void Loop::end(Connection& connection, std::string_view reason) {
   connection.handler_->on_end(connection, reason);
 }
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm

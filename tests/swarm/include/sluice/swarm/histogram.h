@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
 /// Durations in fixed buckets: 64 per power of two, hence within 1.6 % of what was recorded, from
 /// a nanosecond to about 18 minutes. Recording allocates nothing and takes a few nanoseconds.
@@ -46,4 +46,4 @@ class Histogram {
   std::uint64_t max_ = 0;
 };
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm

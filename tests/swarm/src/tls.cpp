@@ -1,11 +1,11 @@
-#include "tls.h"
+#include <sluice/swarm/tls.h>
 
 #include <format>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
 namespace {
 
@@ -129,7 +129,7 @@ Result<TlsContext> TlsContext::make(Side side, const TlsOptions& options) {
   }
   if (side == Side::kServer) {
     // Without it a server that demands certificates refuses every ticket it gave out.
-    constexpr std::string_view kName = "sluice-load";
+    constexpr std::string_view kName = "sluice-swarm";
     SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(kName.data()),
                                    static_cast<unsigned>(kName.size()));
   } else {
@@ -158,4 +158,4 @@ std::unique_ptr<TlsStream> TlsContext::connect(int fd, TlsSession& session, bool
       new TlsStream(std::make_unique<TlsStream::Impl>(std::move(ssl))));
 }
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm

@@ -8,7 +8,7 @@
 
 #include <sluice/base/result.h>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
 /// Opens sockets to one server.
 class Dialer {
@@ -30,4 +30,4 @@ class Dialer {
 /// How a failed socket is counted: "tcp_refused" and the like.
 std::string_view tcp_reason(int error);
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm

@@ -1,9 +1,9 @@
-#include "histogram.h"
+#include <sluice/swarm/histogram.h>
 
 #include <algorithm>
 #include <cmath>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
 void Histogram::add(const Histogram& other) {
   for (std::size_t i = 0; i < kBuckets; ++i) buckets_[i] += other.buckets_[i];
@@ -25,4 +25,4 @@ std::chrono::nanoseconds Histogram::quantile(double share) const {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(middle, max_)));
 }
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm

@@ -7,7 +7,7 @@
 
 #include <sluice/base/result.h>
 
-namespace sluice::load {
+namespace sluice::swarm {
 
 struct TlsOptions {
   std::string ca_file{};    // whose certificates the other side may have; empty: anybody's
@@ -74,4 +74,4 @@ class TlsContext {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace sluice::load
+}  // namespace sluice::swarm
