@@ -300,9 +300,8 @@ Result<std::vector<PartitionLag>> RdTopicAdmin::group_lag(std::string_view group
   SLUICE_TRY_ASSIGN(auto reached, offsets_at(partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, deadline));
 
   const PartitionList list = make_list(config_, partitions);
-  const GroupQuery query(
-      rd_kafka_ListConsumerGroupOffsets_new((config_.name_space + std::string(group)).c_str(),
-                                            list.get()));
+  const GroupQuery query(rd_kafka_ListConsumerGroupOffsets_new(
+      (config_.name_space + std::string(group)).c_str(), list.get()));
   std::array<rd_kafka_ListConsumerGroupOffsets_t*, 1> queries{query.get()};
   SLUICE_TRY_ASSIGN(
       const Event event,

@@ -95,8 +95,8 @@ TEST(ChildProcess, EndsWithTheObjectTogetherWithItsOwnChildren) {
     grandchild = std::stoi(process.standard_output());
   }
   EXPECT_NE(::kill(pid, 0), 0);
-  // It was killed, but a busy machine may not have run it to its end yet, and nobody may have reaped
-  // it: a zombie is dead enough.
+  // It was killed, but a busy machine may not have run it to its end yet, and nobody may have
+  // reaped it: a zombie is dead enough.
   const std::string status_file = std::format("/proc/{}/stat", grandchild);
   EXPECT_TRUE(eventually([&] {
     return !std::filesystem::exists(status_file) || read_file(status_file).contains(") Z");
