@@ -18,12 +18,10 @@
 #include <sluice/testing/environment.h>
 #include <sluice/testing/eventually.h>
 #include <sluice/testing/fault_proxy.h>
+#include <sluice/testing/free_port.h>
 #include <sluice/testing/temp_dir.h>
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace sluice::redis {
@@ -68,26 +66,11 @@ Config cluster_config() {
   return config_for("redis://" + testing::require_env("SLUICE_TEST_REDIS_CLUSTER"), "cluster");
 }
 
-/// A port that was free a moment ago, for a server that cannot be asked to choose one.
-std::uint16_t free_port() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* generic =
-      reinterpret_cast<sockaddr*>(&address);  // the socket API's way of naming addresses
-  EXPECT_EQ(bind(fd, generic, size), 0);
-  EXPECT_EQ(getsockname(fd, generic, &size), 0);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 /// A Redis of the test's own, which it may freeze and kill.
 class OwnRedis {
  public:
   explicit OwnRedis(std::vector<std::string> options = {}, bool tls = false)
-      : port_(free_port()), tls_(tls), options_(std::move(options)) {
+      : port_(testing::free_port()), tls_(tls), options_(std::move(options)) {
     start();
   }
 
@@ -303,7 +286,7 @@ TEST(Client, WaitsForAServerThatComesBackWithinTheDeadline) {
 }
 
 TEST(Client, FailsUnsentCommandsAtTheirDeadlineWhenNobodyListens) {
-  Config config = config_for(std::format("redis://127.0.0.1:{}", free_port()));
+  Config config = config_for(std::format("redis://127.0.0.1:{}", testing::free_port()));
   config.command_timeout = 200ms;
   Fixture fixture(config);
   const auto reply = fixture.client->ping();
@@ -453,7 +436,8 @@ TEST(Client, KeepsTheConnectionToAServerThatIsOnlySlow) {
 }
 
 TEST(Client, SendsNothingBeforeTheServerItselfHasAnswered) {
-  auto proxy = testing::FaultProxy::start({.target = std::format("127.0.0.1:{}", free_port())});
+  auto proxy =
+      testing::FaultProxy::start({.target = std::format("127.0.0.1:{}", testing::free_port())});
   ASSERT_TRUE(proxy);
   Config config = config_for("redis://" + (*proxy)->address());
   config.command_timeout = 1s;
@@ -466,7 +450,7 @@ TEST(Client, SendsNothingBeforeTheServerItselfHasAnswered) {
 }
 
 TEST(Cluster, KeepsTheOrderOfAKeyWhileItsNodeCannotBeReached) {
-  std::atomic<std::uint16_t> owner = free_port();  // where nobody listens
+  std::atomic<std::uint16_t> owner = testing::free_port();  // where nobody listens
   FakeRedis redis([&](const FakeRedis::Words& words) -> std::string {
     return words.front() == "CLUSTER" ? FakeRedis::all_slots_at(owner) : "+OK\r\n";
   });

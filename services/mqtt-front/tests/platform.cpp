@@ -4,27 +4,14 @@
 #include <format>
 #include <stdexcept>
 
-#include <arpa/inet.h>
+#include <sluice/testing/free_port.h>
+
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 namespace sluice::front::testing {
 
 using sluice::testing::ChildProcess;
-
-std::uint16_t free_port() {
-  const net::Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(socket.fd(), generic, size) != 0 || ::getsockname(socket.fd(), generic, &size) != 0) {
-    throw std::runtime_error("no free port");
-  }
-  return ntohs(address.sin_port);
-}
+using sluice::testing::free_port;
 
 OwnRedis::OwnRedis() : port_(free_port()) { start(); }
 

@@ -21,9 +21,6 @@ namespace sluice::front::testing {
 using Json = nlohmann::json;
 using platform::Environment;
 
-/// A port of loopback that was free a moment ago, for a server that must keep it over a restart.
-std::uint16_t free_port();
-
 /// A Redis of the test's own, which it may kill. What is kept is written through to the disk.
 class OwnRedis {
  public:

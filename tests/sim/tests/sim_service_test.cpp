@@ -21,12 +21,10 @@
 #include <sluice/telemetry/v1/raw_message.pb.h>
 #include <sluice/testing/environment.h>
 #include <sluice/testing/eventually.h>
+#include <sluice/testing/free_port.h>
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <nlohmann/json.hpp>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace sluice::sim {
@@ -36,22 +34,8 @@ using Json = nlohmann::json;
 using platform::Environment;
 using platform::ServiceProcess;
 using sluice::testing::eventually;
+using sluice::testing::free_port;
 using sluice::testing::require_env;
-
-/// A port of loopback that was free a moment ago, for a server that must keep it over a restart.
-std::uint16_t free_port() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  const bool is_bound =
-      ::bind(socket, generic, size) == 0 && ::getsockname(socket, generic, &size) == 0;
-  ::close(socket);
-  if (!is_bound) throw std::runtime_error("no free port");
-  return ntohs(address.sin_port);
-}
 
 /// Ends a run that a failing test leaves behind: its future would wait for it.
 class StopAtEnd {
