@@ -2,8 +2,7 @@
 
 #include "adapters/databases.h"
 #include "adapters/import_queue.h"
-#include "adapters/kafka_publisher.h"
-#include "adapters/presence_reader.h"
+#include "adapters/kafka_side.h"
 #include "core/bootstrap.h"
 #include "core/door.h"
 #include "core/importer.h"
@@ -138,17 +137,17 @@ inline Databases::Options database_options(const Config& config, const std::stri
           .max_searches = config.search_max_at_once};
 }
 
-inline KafkaPublisher::Options kafka_options(const Config& config, const std::string& service) {
-  KafkaPublisher::Options options{config.kafka, config.producer, config.outbox_interval,
-                                  config.outbox_delivery_timeout};
-  options.kafka.client_id = service;
-  return options;
-}
-
-inline PresenceReader::Options presence_options(const Config& config, const std::string& service) {
-  PresenceReader::Options options{config.kafka, config.consumer};
-  options.kafka.client_id = service;
-  return options;
+inline KafkaSide::Options kafka_options(const Config& config, const std::string& service) {
+  kafka::Config kafka = config.kafka;
+  kafka.client_id = service;
+  return {.changes = {.service = service,
+                      .component = "registry",
+                      .topics = {kafka::topics::kControlDevices},
+                      .kafka = kafka,
+                      .producer = config.producer,
+                      .interval = config.outbox_interval,
+                      .delivery_timeout = config.outbox_delivery_timeout},
+          .presence = {.kafka = kafka, .consumer = config.consumer}};
 }
 
 inline ImportConfig import_config(const Config& config) {

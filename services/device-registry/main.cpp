@@ -23,14 +23,12 @@ Result<> serve(service::Runtime& rt, const Config& config) {
   SLUICE_TRY_ASSIGN(auto vault, CryptoVault::open(config.vault_key_ring, config.device_jwt_audience,
                                                   clock, random));
   SLUICE_TRY(ensure_first_key(config, store, *vault));
-  SLUICE_TRY_ASSIGN(auto kafka, KafkaPublisher::open(kafka_options(config, rt.name()), pool, clock,
-                                                     random, log, metrics));
-  SLUICE_TRY_ASSIGN(auto events, PresenceReader::open(presence_options(config, rt.name()), pool,
-                                                      clock, random, log, metrics));
+  SLUICE_TRY_ASSIGN(auto kafka, KafkaSide::open(kafka_options(config, rt.name()), pool, clock,
+                                                random, log, metrics));
   Catalog catalog(store, *vault, clock, random);
   Operations operations(store, *vault);
   Importer importer(store, *vault, clock, random, import_config(config));
-  Door door(databases->door_store(), *vault, kafka->audit(), clock, random, door_config(config));
+  Door door(databases->door_store(), *vault, *kafka, clock, random, door_config(config));
   service::PeriodicTask sweeper({.name = "sweep", .interval = config.sweep_interval}, clock, random,
                                 log, metrics, [&](std::stop_token) { return sweep_store(pool); });
   ImportQueue imports(queue_options(config), importer, *vault, log, metrics);
@@ -40,7 +38,7 @@ Result<> serve(service::Runtime& rt, const Config& config) {
                   {*databases, *vault, kafka->audit()}, clock, random, log, metrics);
 
   // Stopped from the last to the first: requests, then what they began, then what tells of it.
-  rt.add(*kafka), rt.add(*events), rt.add(sweeper), rt.add(imports), rt.add(grpc), rt.add(rest);
+  rt.add(*kafka), rt.add(sweeper), rt.add(imports), rt.add(grpc), rt.add(rest);
   rt.add_readiness("postgres", [&] { return databases->ping(); });
   rt.add_readiness("kafka", [&] { return kafka->is_ready(); });
   rt.on_drain([&] { rest.begin_drain(); });

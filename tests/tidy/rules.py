@@ -113,7 +113,7 @@ def stubs(tree: Tree) -> Iterator[str]:
 
 # A word of code -> who may use it, as the beginnings of paths.
 RESERVED = {
-    r"\b(secure_)?getenv\s*\(|\benviron\b": ("libs/config/", "libs/base/src/crash_point"),
+    r"\b(secure_)?getenv\s*\(|\benviron\b": ("libs/config/", "libs/base/src/crash_point", "libs/base/src/planted_bug"),
     r"\b(sigaction|sigprocmask|pthread_sigmask|std::signal|signalfd)\s*\(": ("libs/service/",),
     r"\b(system_clock|steady_clock|high_resolution_clock)::now\b|\bclock_gettime\s*\(|\bgettimeofday\s*\(":
         ("libs/base/", "libs/service/"),

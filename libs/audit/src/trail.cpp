@@ -1,5 +1,6 @@
 #include <sluice/audit/trail.h>
 
+#include <array>
 #include <format>
 #include <utility>
 
@@ -78,11 +79,18 @@ void Trail::record(const http::AuditEntry& entry) {
   record.set_target(target_of(entry));
   record.set_outcome(common::v1::AUDIT_OUTCOME_REFUSED);
   record.set_reason(entry.reason);
+  send_refusal(record);
+}
+
+void Trail::send_refusal(const common::v1::AuditRecord& record) {
   const std::string value = record.SerializeAsString();
-  const auto taken = refusals_.send({.topic = kTopic, .key = record.tenant(), .value = value},
-                                    [dropped = dropped_](Result<> stored) mutable {
-                                      if (!stored) dropped.add();
-                                    });
+  const std::array headers{
+      kafka::Header{.name = kafka::kTraceHeader, .value = record.traceparent()}};
+  kafka::Record message{.topic = kTopic, .key = record.tenant(), .value = value};
+  if (!record.traceparent().empty()) message.headers = headers;
+  const auto taken = refusals_.send(message, [dropped = dropped_](Result<> stored) mutable {
+    if (!stored) dropped.add();
+  });
   if (!taken) dropped_.add();
 }
 

@@ -66,6 +66,22 @@ TEST_F(TrailTest, SendsRefusalsAndNothingElse) {
   EXPECT_EQ(record.reason(), "role_too_low");
 }
 
+TEST_F(TrailTest, SendsTheRefusalOfAnotherDoorAsItIs) {
+  common::v1::AuditRecord refused;
+  refused.set_tenant("blue");
+  refused.set_reason("unknown_device");
+  refused.set_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  trail.send_refusal(refused);
+  ASSERT_TRUE(sender.flush(10s));
+  const auto records = kafka.records(kTopic);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].key, "blue");
+  EXPECT_EQ(*records[0].value, refused.SerializeAsString());
+  ASSERT_EQ(records[0].headers.size(), 1U);
+  kafka.set_reachable(false);
+  trail.send_refusal(refused);  // returns
+}
+
 TEST_F(TrailTest, NeverWaitsAndCountsWhatIsDropped) {
   kafka.fail_next_appends(1, ErrorCode::kUnavailable);
   http::AuditEntry entry;

@@ -1,4 +1,3 @@
-#include "adapters/kafka_audit_trail.h"
 #include "adapters/postgres_store.h"
 #include "core/catalog.h"
 #include "testing/fake_vault.h"
@@ -160,19 +159,6 @@ TEST_F(OutboxTest, TellsHowMuchWaitsAndSinceWhen) {
   ASSERT_TRUE(outbox.measure());
   EXPECT_TRUE(shown("records 0"));
   EXPECT_TRUE(shown("oldest_seconds 0"));
-}
-
-TEST_F(OutboxTest, SendsRefusalsWithoutWaiting) {
-  KafkaAuditTrail trail(sender, database.opened.metrics);
-  common::v1::AuditRecord record;
-  record.set_tenant("blue");
-  record.set_reason("role_too_low");
-  trail.record(record);
-  ASSERT_TRUE(sender.flush(std::chrono::seconds(10)));
-  ASSERT_EQ(kafka.records("audit").size(), 1U);
-  EXPECT_EQ(kafka.records("audit")[0].key, "blue");
-  kafka.set_reachable(false);
-  trail.record(record);  // returns
 }
 
 }  // namespace

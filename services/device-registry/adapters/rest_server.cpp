@@ -2,7 +2,6 @@
 
 #include "adapters/postgres_answer_store.h"
 #include "adapters/postgres_api_key_store.h"
-#include "adapters/rest_audit.h"
 #include "adapters/rest_tenant_directory.h"
 
 #include <functional>
@@ -22,12 +21,11 @@ struct RestServer::Impl {
         lists(ports.databases.search_store(), ports.vault, clock, random),
         searches(std::bind_front(&Catalog::list, &lists), ports.databases.max_searches(), registry),
         answers(ports.databases.pool(), ports.vault),
-        audit(ports.audit, clock, random),
         server(http,
                make_router({parts.catalog, parts.operations, parts.imports, &searches},
                            [this](std::string_view id) { sign_in.forget_key(id); }),
                clock, random, log, registry,
-               {.authenticator = &sign_in, .audit = &audit, .idempotency = &answers}) {}
+               {.authenticator = &sign_in, .audit = &ports.audit, .idempotency = &answers}) {}
 
   StoreApiKeyStore keys;
   StoreTenantDirectory tenants;
@@ -35,7 +33,6 @@ struct RestServer::Impl {
   Catalog lists;
   Searches searches;
   PostgresAnswerStore answers;
-  RestAudit audit;
   http::Server server;  // last: it calls all the others
 };
 

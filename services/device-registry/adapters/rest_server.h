@@ -11,6 +11,7 @@
 #include <sluice/base/clock.h>
 #include <sluice/base/random.h>
 #include <sluice/base/result.h>
+#include <sluice/http/audit.h>
 #include <sluice/http/config.h>
 #include <sluice/log/logger.h>
 #include <sluice/metrics/metrics.h>
@@ -24,7 +25,7 @@ class RestServer {
   struct Ports {
     Databases& databases;
     Vault& vault;
-    AuditTrail& audit;
+    http::AuditSink& audit;
   };
 
   /// Everything passed by reference must outlive it, the configs too.

@@ -2,7 +2,6 @@
 
 #include "adapters/answer_store.h"
 #include "adapters/dry_run.h"
-#include "adapters/publisher.h"
 #include "adapters/redriver.h"
 #include "adapters/rejection_index.h"
 #include "adapters/rest_api.h"
@@ -12,10 +11,13 @@
 #include <mutex>
 #include <utility>
 
+#include <sluice/change_publisher/change_publisher.h>
 #include <sluice/grpc/channel.h>
 #include <sluice/http/operator_sign_in.h>
 #include <sluice/http/server.h>
 #include <sluice/kafka/consumer_loop.h>
+#include <sluice/kafka/producer.h>
+#include <sluice/kafka/sender.h>
 #include <sluice/kafka/topics.h>
 #include <sluice/postgres/migrate.h>
 #include <sluice/registry_client/operator_keys.h>
@@ -34,7 +36,8 @@ constexpr std::string_view kSchema = "schema_validator";
 /// All that may fail to open.
 struct Opened {
   std::unique_ptr<postgres::Pool> pool;
-  std::unique_ptr<Publisher> publisher;
+  std::unique_ptr<ChangePublisher> changes;
+  std::unique_ptr<kafka::Sender> redrives;
   std::unique_ptr<rpc::Channel> registry;
   std::unique_ptr<kafka::Consumer> rejected;
   std::unique_ptr<kafka::Consumer> tenants;  // null without an identity provider
@@ -56,8 +59,7 @@ struct OperatorSide::Impl {
         dry_run({.messages = config.dry_run_messages, .timeout = config.dry_run_timeout},
                 config.pipeline(), std::move(opened.admin), std::move(opened.dry_run_reader)),
         redriver({.per_second = config.redrive_per_second}, *opened.pool, rejections,
-                 opened.publisher->redrives(), std::move(opened.redrive_reader), clock, log,
-                 registry),
+                 *opened.redrives, std::move(opened.redrive_reader), clock, log, registry),
         index(rejections, std::chrono::days(config.rejections_days), clock, registry),
         indexing({.limits = config.consumer}, clock, random, log, registry,
                  std::move(opened.rejected), index),
@@ -74,7 +76,7 @@ struct OperatorSide::Impl {
                make_router({.schemas = schemas,
                             .rejections = rejections,
                             .catalogue = stream.catalogue(),
-                            .audit = opened.publisher->audit(),
+                            .audit = opened.changes->audit(),
                             .dry_run = dry_run,
                             .reader = *opened.browse_reader,
                             .reader_mutex = reader_mutex,
@@ -82,7 +84,7 @@ struct OperatorSide::Impl {
                             .redrive_max = config.redrive_max}),
                clock, random, log, registry,
                {.authenticator = &sign_in,
-                .audit = &opened.publisher->audit(),
+                .audit = &opened.changes->audit(),
                 .idempotency = &answers}),
         redrive_task({.name = "redrive", .interval = 500ms}, clock, random, log, registry,
                      [this](std::stop_token stop) { return redriver.run(std::move(stop)); }),
@@ -124,12 +126,19 @@ Result<std::unique_ptr<OperatorSide>> OperatorSide::open(const Config& config,
                                    {.schema = std::string(kSchema), .application_name = service},
                                    clock, random, registry, log));
   SLUICE_TRY(postgres::migrate(*o.pool, kSchema, schema_validator::migrations()));
-  SLUICE_TRY_ASSIGN(o.publisher,
-                    Publisher::open({.kafka = kafka,
-                                     .producer = config.producer,
-                                     .interval = config.outbox_interval,
-                                     .delivery_timeout = config.outbox_delivery_timeout},
-                                    *o.pool, clock, random, log, registry));
+  SLUICE_TRY_ASSIGN(o.changes,
+                    ChangePublisher::open({.service = service,
+                                           .component = "validator",
+                                           .topics = {kafka::topics::kControlSchemas},
+                                           .kafka = kafka,
+                                           .producer = config.producer,
+                                           .interval = config.outbox_interval,
+                                           .delivery_timeout = config.outbox_delivery_timeout},
+                                          *o.pool, clock, random, log, registry));
+  // A producer of its own, so that neither waits for the other.
+  SLUICE_TRY_ASSIGN(auto redrives,
+                    kafka::open_producer(kafka, config.producer, clock, random, log, registry));
+  o.redrives = std::make_unique<kafka::Sender>(std::move(redrives), clock);
   SLUICE_TRY_ASSIGN(o.registry, rpc::Channel::open(config.device_registry, config.identity, clock,
                                                    random, log, registry));
   SLUICE_TRY_ASSIGN(
@@ -166,11 +175,11 @@ void OperatorSide::stop() {
   impl_->sweeper.stop();
   impl_->indexing.stop();
   if (impl_->tenants) impl_->tenants->stop();
-  impl_->opened.publisher->stop();
+  impl_->opened.changes->stop();
   impl_->opened.registry->stop();
 }
 
 Result<> OperatorSide::ping() { return impl_->opened.pool->ping(); }
-bool OperatorSide::is_publishing() const { return impl_->opened.publisher->is_ready(); }
+bool OperatorSide::is_publishing() const { return impl_->opened.changes->is_ready(); }
 
 }  // namespace sluice::validator

@@ -14,6 +14,10 @@
 #include <sluice/kafka/sender.h>
 #include <sluice/metrics/metrics.h>
 
+namespace sluice::common::v1 {
+class AuditRecord;
+}
+
 namespace sluice::audit {
 
 /// The topic, without the namespace; records are keyed by tenant.
@@ -47,6 +51,8 @@ class Trail final : public http::AuditSink {
 
   /// Refusals alone; what was done is told by done().
   void record(const http::AuditEntry& entry) override;
+  /// The same for a refusal at another door than HTTP, whose record is whole already.
+  void send_refusal(const common::v1::AuditRecord& record);
 
  private:
   Uuid next_id();
