@@ -14,17 +14,24 @@ function(sluice_add_subdirectories root)
 endfunction()
 
 # Tells ccache what a precompiled header is made of. It would hash the file itself otherwise, which GCC never makes
-# twice the same, so that a fresh clone found nothing in the cache.
+# twice the same, so that a fresh clone found nothing in the cache: the compiler, where our flags come from, and the
+# text of all the headers in it.
 function(_sluice_sum_precompiled target)
   set(made_of "${target} ${CMAKE_CXX_COMPILER} ${CMAKE_CXX_COMPILER_VERSION} ${CMAKE_BUILD_TYPE} ${SLUICE_SANITIZE}")
-  foreach(file libs/cmake/pch.h libs/cmake/SluiceToolchain.cmake libs/cmake/SluiceTargets.cmake docker/toolchain/packages.txt)
-    if(NOT EXISTS ${CMAKE_SOURCE_DIR}/${file})
-      continue()  # an image's build has no packages.txt beside it, and no cache either
-    endif()
+  foreach(file libs/cmake/pch.h libs/cmake/SluiceToolchain.cmake libs/cmake/SluiceTargets.cmake)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${file})
     file(SHA256 ${CMAKE_SOURCE_DIR}/${file} sum)
     string(APPEND made_of " ${sum}")
   endforeach()
+  set(includes "#include \"${CMAKE_SOURCE_DIR}/libs/cmake/pch.h\"\n")
+  foreach(header ${ARGN})
+    string(APPEND includes "#include ${header}\n")
+  endforeach()
+  set(probe ${CMAKE_BINARY_DIR}/CMakeFiles/${target}.dir/headers.cpp)
+  file(WRITE ${probe} "${includes}")
+  execute_process(COMMAND ${CMAKE_CXX_COMPILER} -std=c++23 -E -P ${probe} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  string(SHA256 sum "${text}")
+  string(APPEND made_of " ${sum}")
   file(WRITE ${CMAKE_BINARY_DIR}/CMakeFiles/${target}.dir/cmake_pch.hxx.gch.sum "${made_of}\n")
 endfunction()
 
@@ -48,9 +55,10 @@ endfunction()
 
 add_library(sluice_test_pch STATIC ${CMAKE_CURRENT_LIST_DIR}/pch.cpp)
 _sluice_as_test(sluice_test_pch)
-target_precompile_headers(sluice_test_pch PRIVATE ${CMAKE_CURRENT_LIST_DIR}/pch.h <gtest/gtest.h> <gmock/gmock.h>)
+set(_sluice_test_headers <gtest/gtest.h> <gmock/gmock.h>)
+target_precompile_headers(sluice_test_pch PRIVATE ${CMAKE_CURRENT_LIST_DIR}/pch.h ${_sluice_test_headers})
 target_link_libraries(sluice_test_pch PRIVATE sluice_warnings Threads::Threads GTest::gmock)
-_sluice_sum_precompiled(sluice_test_pch)
+_sluice_sum_precompiled(sluice_test_pch ${_sluice_test_headers})
 
 # sluice_library(<name> [LINK <public>...] [PRIVATE <private>...] [TEST_LINK <for tests>...] [STACK])
 #   include/sluice/<name>/ is the public face, src/ the inside, src/*_test.cpp its tests.
