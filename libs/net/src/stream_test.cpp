@@ -80,21 +80,25 @@ TEST(Stream, NeedsNoHandshakeWithoutTls) {
   EXPECT_EQ(pair.near.protocol(), "");
 }
 
-class TlsStreamTest : public ::testing::TestWithParam<int> {
+class TlsStreamTest : public ::testing::TestWithParam<TlsKind> {
  protected:
   TlsStreamTest() {
+    static std::atomic<int> counter = 0;
     folder_ = ::testing::TempDir() + "sluice_stream_" + std::to_string(getpid()) + "_" +
-              std::to_string(GetParam());
+              std::to_string(counter++);
     const auto identity = TestCa().write_identity(folder_, "broker");
-    context_ = *TlsContext::open(
-        {.cert_file = identity.cert_file, .key_file = identity.key_file, .name = "test"}, nullptr,
-        clock_, random_, registry_);
+    context_ = *TlsContext::open({.cert_file = identity.cert_file,
+                                  .key_file = identity.key_file,
+                                  .name = "test",
+                                  .library = GetParam().library},
+                                 nullptr, clock_, random_, registry_);
     psk_context_ = *TlsContext::open_psk({.name = "psk"}, clock_, registry_);
   }
   ~TlsStreamTest() override { std::filesystem::remove_all(folder_); }
 
+  static int version() { return GetParam().version; }
   ClientSetup psk(const std::string& identity, const std::string& key) const {
-    return {.version = GetParam(), .psk_identity = identity, .psk = key};
+    return {.version = version(), .psk_identity = identity, .psk = key};
   }
 
   SystemClock clock_;
@@ -105,16 +109,16 @@ class TlsStreamTest : public ::testing::TestWithParam<int> {
   std::unique_ptr<TlsContext> psk_context_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Tls, TlsStreamTest, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
-                         [](const auto& of) { return of.param == TLS1_2_VERSION ? "V12" : "V13"; });
+INSTANTIATE_TEST_SUITE_P(Tls, TlsStreamTest,
+                         ::testing::ValuesIn(tls_kinds({TLS1_2_VERSION, TLS1_3_VERSION})), name_of);
 
 constexpr char kKey[] = "0123456789abcdef0123456789abcdef";
 
 TEST_P(TlsStreamTest, CarriesBytesBothWays) {
-  TestClient client({.version = GetParam()});
+  TestClient client({.version = version()});
   Stream server = *context_->accept(client.server_end());
   ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
-  EXPECT_EQ(server.protocol(), GetParam() == TLS1_2_VERSION ? "TLSv1.2" : "TLSv1.3");
+  EXPECT_EQ(server.protocol(), version() == TLS1_2_VERSION ? "TLSv1.2" : "TLSv1.3");
   client.send("one");
   client.send("two");
   std::array<std::byte, 4096> buffer{};
@@ -134,7 +138,7 @@ TEST_P(TlsStreamTest, CarriesBytesBothWays) {
 }
 
 TEST_P(TlsStreamTest, CarriesOnWhereASlowPeerStoppedIt) {
-  TestClient client({.version = GetParam()});
+  TestClient client({.version = version()});
   Stream server = *context_->accept(client.server_end());
   ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
   std::string all(3 << 20, '\0');
@@ -157,7 +161,7 @@ TEST_P(TlsStreamTest, CarriesOnWhereASlowPeerStoppedIt) {
 }
 
 TEST_P(TlsStreamTest, WaitsForASlowHandshakeByteByByte) {
-  TestClient client({.version = GetParam()});
+  TestClient client({.version = version()});
   Stream server = *context_->accept(client.server_end());
   // The client's bytes pass through our hands, one at a time.
   int fds[2] = {};
@@ -194,7 +198,7 @@ TEST_P(TlsStreamTest, FailsAPeerThatSpeaksSomethingElseOrLeaves) {
   EXPECT_EQ(server.read(buffer).status, IoStatus::kFailed);
   EXPECT_EQ(server.write(bytes_of("x")).status, IoStatus::kFailed);
 
-  TestClient client({.version = GetParam()});
+  TestClient client({.version = version()});
   Stream left = *context_->accept(client.server_end());
   client.step();
   EXPECT_EQ(left.handshake(), Handshake::kWaiting);
@@ -206,7 +210,7 @@ TEST_P(TlsStreamTest, FailsAPeerThatSpeaksSomethingElseOrLeaves) {
 TEST_P(TlsStreamTest, GoesFromOneLoopToAnother) {
   const auto first = *Loop::create({}, clock_, registry_);
   const auto second = *Loop::create({}, clock_, registry_);
-  TestClient client({.version = GetParam()});
+  TestClient client({.version = version()});
   Stream server = *context_->accept(client.server_end());
   struct Reader final : FdHandler {
     explicit Reader(Stream& of) : stream(of) {}
@@ -236,11 +240,11 @@ TEST_P(TlsStreamTest, GoesFromOneLoopToAnother) {
 }
 
 TEST_P(TlsStreamTest, SurvivesKeyUpdatesAndRenegotiation) {
-  TestClient client({.version = GetParam()});
+  TestClient client({.version = version()});
   Stream server = *context_->accept(client.server_end());
   ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
   std::array<std::byte, 64> buffer{};
-  if (GetParam() == TLS1_3_VERSION) {
+  if (version() == TLS1_3_VERSION) {
     ASSERT_EQ(SSL_key_update(client.ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
     client.send("new keys");
     EXPECT_EQ(server.read(buffer).count, 8U);
@@ -288,7 +292,7 @@ TEST_P(TlsStreamTest, RefusesUnknownWrongAndShortKeys) {
 }
 
 TEST_P(TlsStreamTest, RefusesClientsWithoutAPreSharedKey) {
-  TestClient client({.version = GetParam()});
+  TestClient client({.version = version()});
   Stream server = *psk_context_->accept(client.server_end());
   EXPECT_EQ(shake_hands(client, server), Handshake::kFailed);
   EXPECT_EQ(client.alert(), SSL_AD_HANDSHAKE_FAILURE);
@@ -313,9 +317,34 @@ TEST_P(TlsStreamTest, MayBeDestroyedWhileAKeyIsLookedUp) {
   EXPECT_EQ(shake_hands(next, server), Handshake::kDone);
 }
 
+/// What only TLS 1.3 has.
+class NewTlsStreamTest : public TlsStreamTest {};
+INSTANTIATE_TEST_SUITE_P(Tls, NewTlsStreamTest, ::testing::ValuesIn(tls_kinds({TLS1_3_VERSION})),
+                         name_of);
+
+TEST_P(NewTlsStreamTest, SpeaksEverySuiteThatTheClientCannotDoWithout) {
+  for (const std::string suite :
+       {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}) {
+    TestClient client({.version = version(), .ciphers13 = suite});
+    Stream server = *context_->accept(client.server_end());
+    ASSERT_EQ(shake_hands(client, server), Handshake::kDone) << suite;
+    EXPECT_EQ(SSL_get_cipher_name(client.ssl()), suite);
+  }
+}
+
+TEST_P(NewTlsStreamTest, TakesChaCha20OfAClientThatPrefersIt) {
+  TestClient client({.version = version(),
+                     .ciphers13 = "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384:"
+                                  "TLS_AES_128_GCM_SHA256"});
+  Stream server = *context_->accept(client.server_end());
+  ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
+  EXPECT_STREQ(SSL_get_cipher_name(client.ssl()), "TLS_CHACHA20_POLY1305_SHA256");
+}
+
 /// What only TLS 1.2 has.
 class OldTlsStreamTest : public TlsStreamTest {};
-INSTANTIATE_TEST_SUITE_P(Tls, OldTlsStreamTest, ::testing::Values(TLS1_2_VERSION));
+INSTANTIATE_TEST_SUITE_P(Tls, OldTlsStreamTest, ::testing::ValuesIn(tls_kinds({TLS1_2_VERSION})),
+                         name_of);
 
 TEST_P(OldTlsStreamTest, SpeaksNoOtherPskSuites) {
   for (const char* weak :

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "openssl.h"
+#include "tls_state.h"
+#include "with_openssl/openssl.h"
 
 #include <cstring>
 #include <optional>
@@ -18,6 +19,27 @@
 
 namespace sluice::net {
 
+/// Which TLS the server side speaks, and with what.
+struct TlsKind {
+  int version;
+  TlsLibrary library;
+};
+
+/// Everything there is in this build; the client is OpenSSL's always.
+inline std::vector<TlsKind> tls_kinds(const std::vector<int>& versions) {
+  std::vector<TlsKind> out;
+  for (const int version : versions) {
+    out.push_back({version, TlsLibrary::kOpenSsl});
+    if (kNewAwsLcEngine != nullptr) out.push_back({version, TlsLibrary::kBest});
+  }
+  return out;
+}
+
+inline std::string name_of(const ::testing::TestParamInfo<TlsKind>& of) {
+  return std::string(of.param.version == TLS1_2_VERSION ? "V12" : "V13") +
+         (of.param.library == TlsLibrary::kOpenSsl ? "OpenSsl" : "AwsLc");
+}
+
 /// What a device brings.
 struct ClientSetup {
   int version = TLS1_3_VERSION;
@@ -27,6 +49,7 @@ struct ClientSetup {
   std::string psk_identity{};
   std::string psk{};
   std::string ciphers12{};
+  std::string ciphers13{};
 };
 
 /// A device made of plain OpenSSL on one end of a socket pair.
@@ -52,6 +75,9 @@ class TestClient {
     });
     if (!setup.ciphers12.empty()) {
       EXPECT_EQ(SSL_CTX_set_cipher_list(context, setup.ciphers12.c_str()), 1);
+    }
+    if (!setup.ciphers13.empty()) {
+      EXPECT_EQ(SSL_CTX_set_ciphersuites(context, setup.ciphers13.c_str()), 1);
     }
     if (!setup.psk_identity.empty()) {
       SSL_CTX_set_psk_client_callback(context, give_psk);

@@ -1,7 +1,5 @@
 #include "ticket_keys.h"
 
-#include "openssl.h"
-
 #include <algorithm>
 #include <ranges>
 #include <set>
@@ -10,7 +8,7 @@
 #include <sluice/crypto/hash.h>
 #include <sluice/crypto/pem_file.h>
 
-#include <openssl/crypto.h>
+#include <string.h>
 
 namespace sluice::net {
 namespace {
@@ -35,12 +33,14 @@ TicketKey TicketKey::from_secret(std::string_view secret) {
   derive(secret, "sluice ticket name", key.name);
   derive(secret, "sluice ticket aes-256", key.aes);
   derive(secret, "sluice ticket hmac-sha-256", key.hmac);
+  derive(secret, "sluice ticket aes-256-gcm-siv", key.seal);
   return key;
 }
 
 TicketKey::~TicketKey() {
-  OPENSSL_cleanse(aes.data(), aes.size());
-  OPENSSL_cleanse(hmac.data(), hmac.size());
+  explicit_bzero(aes.data(), aes.size());
+  explicit_bzero(hmac.data(), hmac.size());
+  explicit_bzero(seal.data(), seal.size());
 }
 
 Result<TicketKeys> parse_ticket_keys(std::string_view text) {
@@ -93,7 +93,7 @@ TicketKey TicketKeyStore::random_key() {
   random_.fill(secret);
   const TicketKey key =
       TicketKey::from_secret({reinterpret_cast<const char*>(secret.data()), secret.size()});
-  OPENSSL_cleanse(secret.data(), secret.size());
+  explicit_bzero(secret.data(), secret.size());
   return key;
 }
 

@@ -19,8 +19,9 @@ namespace sluice::net {
 /// pod gets the same. Wiped when it goes.
 struct TicketKey {
   std::array<unsigned char, 16> name{};
-  std::array<unsigned char, 32> aes{};
+  std::array<unsigned char, 32> aes{};  // these two: OpenSSL's form of tickets
   std::array<unsigned char, 32> hmac{};
+  std::array<unsigned char, 32> seal{};  // AWS-LC's
 
   static TicketKey from_secret(std::string_view secret);
   TicketKey() = default;

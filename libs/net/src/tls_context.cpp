@@ -1,72 +1,22 @@
 #include <sluice/net/tls_context.h>
 
-#include "socket_bio.h"
 #include "tls_state.h"
 
 #include <algorithm>
 #include <utility>
 
+#include <sluice/base/encoding.h>
 #include <sluice/crypto/certificate.h>
 #include <sluice/crypto/hash.h>
 #include <sluice/crypto/pem_file.h>
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-
 namespace sluice::net {
 namespace {
 
-constexpr char kCiphers12[] =
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
-constexpr char kCiphers13[] =
-    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
-constexpr char kPskCiphers12[] = "ECDHE-PSK-CHACHA20-POLY1305";
-// A key made for TLS 1.2 goes with SHA-256 (RFC 8446, 4.2.11).
-constexpr char kPskCiphers13[] = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
-constexpr char kGroups[] = "X25519:P-256:P-384";
 constexpr std::chrono::seconds kLongestTicketLife = std::chrono::days(7);  // RFC 8446, 4.6.1
 
-Result<SslContextPtr> new_context(const char* ciphers12, const char* ciphers13) {
-  SslContextPtr context(SSL_CTX_new(TLS_server_method()));
-  if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
-      SSL_CTX_set_cipher_list(context.get(), ciphers12) != 1 ||
-      SSL_CTX_set_ciphersuites(context.get(), ciphers13) != 1 ||
-      SSL_CTX_set1_groups_list(context.get(), kGroups) != 1) {
-    return fail(openssl_error("TLS context"));
-  }
-  SSL_CTX_set_options(context.get(), SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
-  SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  // One receive for a record's header and body, and for all records that are there.
-  SSL_CTX_set_read_ahead(context.get(), 1);
-  return context;
-}
-
-/// A pass phrase would be asked for on the terminal.
-int no_pass_phrase(char*, int, int, void*) { return -1; }
-
-Result<> use_chain(SSL_CTX* context, std::string_view chain_pem, std::string_view key_pem) {
-  const BioPtr chain = reader_of(chain_pem);
-  const BioPtr key_text = reader_of(key_pem);
-  const KeyPtr key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, no_pass_phrase, nullptr));
-  bool is_first = true;
-  while (const X509Ptr x509{PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)}) {
-    const long taken = is_first ? SSL_CTX_use_certificate(context, x509.get())
-                                : SSL_CTX_add1_chain_cert(context, x509.get());
-    if (taken != 1) return fail(openssl_error("own certificate"));
-    is_first = false;
-  }
-  if (is_first || !key || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
-    return fail(openssl_error("own certificate"));
-  }
-  ERR_clear_error();  // the end of the chain is an error to OpenSSL
-  return {};
-}
-
 /// Our own certificate and key, from files that must fit together.
-Result<WallTime> install_own(SSL_CTX* context, const TlsOptions& options, const Clock& clock) {
+Result<WallTime> show_own(TlsEngine& engine, const TlsOptions& options, const Clock& clock) {
   SLUICE_TRY_ASSIGN(const auto chain_pem,
                     crypto::read_pem_file("tls_cert_file", options.cert_file));
   SLUICE_TRY_ASSIGN(auto key_text, crypto::read_pem_file("tls_key_file", options.key_file));
@@ -84,28 +34,46 @@ Result<WallTime> install_own(SSL_CTX* context, const TlsOptions& options, const 
   const auto belongs = crypto::key_belongs_to(chain_pem, key.reveal());
   if (!belongs) return refuse("tls_key_file", options.key_file, belongs.error().message());
   if (!*belongs) return refuse("tls_key_file", options.key_file, "is not the certificate's key");
-  if (auto used = use_chain(context, chain_pem, key.reveal()); !used) {
+  if (auto used = engine.show(chain_pem, key.reveal()); !used) {
     return refuse("tls_cert_file", options.cert_file, used.error().message());
   }
   return chain->front().not_after;
 }
 
+Fingerprint fingerprint_from(std::string_view bytes) {
+  Fingerprint out{};
+  std::ranges::transform(bytes, out.begin(), [](char c) { return std::byte(c); });
+  return out;
+}
+
+Result<> ask_for_certificates(TlsGeneration& generation, const TlsOptions& options,
+                              std::string_view ca_pem) {
+  SLUICE_TRY_ASSIGN(const auto authorities, crypto::read_certificates_pem(ca_pem));
+  for (const crypto::Certificate& authority : authorities) {
+    generation.anchors.push_back(fingerprint_from(*from_hex(authority.fingerprint_hex)));
+  }
+  std::ranges::sort(generation.anchors);
+  return generation.engine->ask_for_certificates(options.client_certificates, ca_pem);
+}
+
+Result<std::unique_ptr<TlsEngine>> new_engine(const TlsOptions& options) {
+  const bool is_best = options.library == TlsLibrary::kBest && kNewAwsLcEngine != nullptr;
+  return is_best ? kNewAwsLcEngine(options) : new_openssl_engine(options);
+}
+
 /// Reads every file into a new generation and installs it, or changes nothing.
 Result<> take_files(TlsContext::State& state) {
   auto fresh = std::make_shared<TlsGeneration>();
-  SLUICE_TRY_ASSIGN(fresh->context, new_context(kCiphers12, kCiphers13));
-  SSL_CTX* const context = fresh->context.get();
-  SLUICE_TRY_ASSIGN(fresh->expires, install_own(context, state.options, state.clock));
-  SLUICE_TRY(install_tickets(context, state));
+  SLUICE_TRY_ASSIGN(fresh->engine, new_engine(state.options));
+  SLUICE_TRY_ASSIGN(fresh->expires, show_own(*fresh->engine, state.options, state.clock));
   fresh->bundle = state.bundle;
   Fingerprint digest{};
   if (state.options.client_certificates != ClientCertificates::kNone) {
     const std::string& path = state.options.client_ca_file;
     SLUICE_TRY_ASSIGN(const auto ca_pem, crypto::read_pem_file("client_ca_file", path));
-    const std::string hash = crypto::sha256(ca_pem);
-    std::ranges::transform(hash, digest.begin(), [](char c) { return std::byte(c); });
+    digest = fingerprint_from(crypto::sha256(ca_pem));
     if (digest != state.bundle_digest) ++fresh->bundle;
-    if (auto used = install_client_verification(context, state, *fresh, ca_pem); !used) {
+    if (auto used = ask_for_certificates(*fresh, state.options, ca_pem); !used) {
       return fail(crypto::pem_file_fault("client_ca_file", path, used.error().message()));
     }
   }
@@ -156,8 +124,8 @@ void TlsMetrics::failed(std::string_view reason) {
       .add();
 }
 
-HandshakeData* handshake_data(const SSL* ssl) {
-  return static_cast<HandshakeData*>(SSL_get_app_data(ssl));
+std::string session_scope(ClientCertificates mode) {
+  return "sluice.net." + std::to_string(static_cast<int>(mode));
 }
 
 std::shared_ptr<const TlsGeneration> TlsContext::State::current() const {
@@ -175,8 +143,6 @@ Result<std::unique_ptr<TlsContext>> TlsContext::open(TlsOptions options, Revocat
       std::clamp(options.ticket_lifetime, std::chrono::seconds(1), kLongestTicketLife);
   auto state =
       std::make_shared<State>(std::move(options), std::move(is_revoked), clock, &random, registry);
-  state->ticket_cipher.reset(EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr));
-  if (!state->ticket_cipher) return fail(openssl_error("AES-256-CBC"));
   SLUICE_TRY_ASSIGN(state->tickets,
                     TicketKeyStore::open(state->options.ticket_key_file,
                                          state->options.ticket_lifetime, clock, random));
@@ -188,12 +154,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::open(TlsOptions options, Revocat
 Result<std::unique_ptr<TlsContext>> TlsContext::open_psk(TlsOptions options, const Clock& clock,
                                                          Registry& registry) {
   auto generation = std::make_shared<TlsGeneration>();
-  SLUICE_TRY_ASSIGN(generation->context, new_context(kPskCiphers12, kPskCiphers13));
-  SSL_CTX* const context = generation->context.get();
-  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-  SSL_CTX_set_num_tickets(context, 0);
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  install_psk(context);
+  SLUICE_TRY_ASSIGN(generation->engine, new_openssl_psk_engine());
   options.client_certificates = ClientCertificates::kNone;
   options.verified_chains = 0;
   auto state = std::make_shared<State>(std::move(options), nullptr, clock, nullptr, registry);
@@ -205,15 +166,9 @@ Result<Stream> TlsContext::accept(Socket socket) {
   auto data = std::make_unique<HandshakeData>();
   data->state = state_;
   data->generation = state_->current();
-  SslPtr ssl(SSL_new(data->generation->context.get()));
-  BioPtr bio = new_socket_bio(socket.fd());
-  if (!ssl || !bio) return fail(openssl_error("TLS"));
-  BIO* const shared = bio.release();
-  SSL_set_bio(ssl.get(), shared, shared);
-  SSL_set_accept_state(ssl.get());
-  if (SSL_set_app_data(ssl.get(), data.get()) != 1) return fail(openssl_error("TLS"));
-  data.release();  // the stream frees it
-  return Stream(std::move(socket), ssl.release());
+  TlsEngine& engine = *data->generation->engine;
+  SLUICE_TRY_ASSIGN(auto session, engine.accept(socket.fd(), std::move(data)));
+  return Stream(std::move(socket), std::move(session));
 }
 
 Result<bool> TlsContext::reload_if_changed() {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "openssl.h"
 #include "ticket_keys.h"
+#include "tls_session.h"
 #include "verified_chains.h"
 
 #include <atomic>
@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,8 @@
 #include <sluice/metrics/metrics.h>
 #include <sluice/net/tls_context.h>
 
+/// What the TLS of this library knows beside the TLS library it is made with. No header of one may
+/// be included here: two of them with the same names are in one program.
 namespace sluice::net {
 
 struct TlsMetrics {
@@ -38,7 +41,7 @@ struct TlsMetrics {
 
 /// One reading of the files. Immutable; replaced as a whole.
 struct TlsGeneration {
-  SslContextPtr context;
+  std::unique_ptr<TlsEngine> engine;
   std::vector<Fingerprint> anchors;  // every certificate of the CA file, sorted
   std::uint64_t bundle = 0;          // changes with the content of the CA file
   WallTime expires = WallTime::max();
@@ -64,7 +67,6 @@ struct TlsContext::State {
   Random* const random;  // null for PSK
   TlsMetrics metrics;
   VerifiedChains chains;
-  CipherPtr ticket_cipher;
   std::unique_ptr<TicketKeyStore> tickets;  // null for PSK
   std::string stamp;                        // which files were read
   Fingerprint bundle_digest{};              // of the CA file that `bundle` counts
@@ -75,37 +77,38 @@ struct TlsContext::State {
 
 enum class PskStep : std::uint8_t { kNone, kAsked, kAnswered };
 
-/// What a connection has only while its handshake lasts: the SSL's app data.
+/// What a connection has only while its handshake lasts.
 struct HandshakeData {
   std::shared_ptr<TlsContext::State> state;         // with all streams of the context
   std::shared_ptr<const TlsGeneration> generation;  // with the streams accepted under it
   PeerIdentityPtr identity;
   std::optional<VerifiedChain> chain;  // what `identity` was verified with in a full handshake
+  PeerIdentityPtr ticket_identity;     // of a ticket that may yet not be resumed
+  std::string ticket_note;             // and its note, for the ticket that replaces it
   std::string_view failure{};          // a literal
   std::string psk_identity;
   Secret psk;
   PskStep psk_step = PskStep::kNone;
 };
 
-HandshakeData* handshake_data(const SSL* ssl);
+/// Which certificates a client sent: the first, and all of them in their order.
+struct SentChain {
+  Fingerprint leaf{};
+  Fingerprint sent{};
 
-/// The fingerprint of one certificate; nullopt when OpenSSL fails.
-std::optional<Fingerprint> fingerprint_of(const X509* x509);
+  /// At least one.
+  static SentChain of(std::span<const Fingerprint> certificates);
+};
 
-/// Everything of a certificate that we keep. An error for names that we do not accept.
-Result<PeerIdentityPtr> read_identity(X509* x509);
+/// The same chain, verified before and good still.
+std::optional<VerifiedChain> find_verified(HandshakeData& data, const SentChain& sent);
 
-/// Installs what asks for and checks client certificates.
-Result<> install_client_verification(SSL_CTX* context, TlsContext::State& state,
-                                     TlsGeneration& generation, std::string_view ca_pem);
+/// Completes a chain that the library has just verified, valid and anchored as it says, and
+/// remembers it. An error for names that we do not accept.
+Result<> remember_verified(HandshakeData& data, const SentChain& sent, std::string_view leaf_der,
+                           std::string issuer, VerifiedChain& chain);
 
-/// Installs session tickets that work on every pod with the same keys.
-Result<> install_tickets(SSL_CTX* context, TlsContext::State& state);
-
-/// After a resumed handshake: who the ticket was given to, all checks made again. False when it is
-/// not to be believed.
-bool restore_identity(const SSL* ssl, HandshakeData& data);
-
-void install_psk(SSL_CTX* context);
+/// Lets the client in, unless its certificate is revoked.
+bool admit(HandshakeData& data, VerifiedChain chain);
 
 }  // namespace sluice::net

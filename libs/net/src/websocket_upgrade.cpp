@@ -1,4 +1,4 @@
-#include "openssl.h"
+#include "with_openssl/openssl.h"
 
 #include <algorithm>
 #include <cctype>

@@ -12,9 +12,9 @@
 #include <sluice/net/peer_identity.h>
 #include <sluice/net/socket.h>
 
-struct ssl_st;
-
 namespace sluice::net {
+
+class TlsSession;
 
 enum class IoStatus : std::uint8_t {
   kOk,          // `count` bytes were moved
@@ -40,23 +40,23 @@ enum class Handshake : std::uint8_t {
 };
 
 /// One connection's bytes, over plain TCP or TLS. 16 bytes in itself; a plain one has nothing else,
-/// one with TLS has OpenSSL's state, without buffers while idle.
+/// one with TLS has the TLS library's state, without buffers while idle.
 ///
 /// Belongs to one thread at a time and knows no loop: its owner registers fd() with
 /// kStreamEvents. To hand it over, remove(fd()) on one loop, move it in a task to another and
 /// add(fd()) there; never while kNeedPsk is open.
 class Stream {
  public:
-  Stream() = default;
+  Stream();
   /// Plain TCP. TlsContext::accept() makes the others.
-  explicit Stream(Socket socket) : socket_(std::move(socket)) {}
+  explicit Stream(Socket socket);
   Stream(Stream&& other) noexcept;
   Stream& operator=(Stream&& other) noexcept;
   ~Stream();
 
   int fd() const { return socket_.fd(); }
   bool is_open() const { return socket_.is_open(); }
-  bool is_tls() const { return ssl_ != nullptr; }
+  bool is_tls() const { return tls_ != nullptr; }
 
   /// Takes the handshake on as far as it goes. kDone at once for plain TCP.
   Handshake handshake();
@@ -99,18 +99,16 @@ class Stream {
 
  private:
   friend class TlsContext;
-  Stream(Socket socket, ssl_st* ssl) : socket_(std::move(socket)), ssl_(ssl) {}
+  Stream(Socket socket, std::unique_ptr<TlsSession> tls);
 
-  Handshake finish_handshake();
-  Handshake fail_handshake(std::string_view why);
-  IoResult tls_result(int outcome, std::size_t count);
-  void free_tls();
+  void finish_handshake();
+  void fail_handshake();
 
   Socket socket_;
   bool is_established_ = false;
   bool is_resumed_ = false;
-  bool is_broken_ = false;  // OpenSSL must not be called again
-  ssl_st* ssl_ = nullptr;
+  bool is_broken_ = false;  // tls_ must not be called again
+  std::unique_ptr<TlsSession> tls_;
 };
 
 static_assert(sizeof(Stream) == 16);

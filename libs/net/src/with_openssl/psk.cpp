@@ -1,6 +1,5 @@
-#include "tls_state.h"
+#include "session.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include <openssl/async.h>
