@@ -11,7 +11,8 @@ FrontListeners::FrontListeners(Registry& registry)
       certificate_expiry_(registry.gauge("sluice_mqtt_certificate_expiry_timestamp_seconds",
                                          "When the certificate shown to devices runs out.")) {}
 
-Result<> FrontListeners::open(const Config& config, const Clock& clock, Random& random) {
+Result<> FrontListeners::open(const Config& config, const RevokedCertificates& revoked,
+                              const Clock& clock, Random& random) {
   const auto plan = [&](const char* name, const std::string& address, net::TlsContext* tls,
                         bool is_web_socket) {
     if (address.empty()) return;
@@ -32,13 +33,17 @@ Result<> FrontListeners::open(const Config& config, const Clock& clock, Random& 
         config.client_certificates == "required"   ? net::ClientCertificates::kRequired
         : config.client_certificates == "optional" ? net::ClientCertificates::kOptional
                                                    : net::ClientCertificates::kNone;
-    SLUICE_TRY_ASSIGN(tls_, net::TlsContext::open({.cert_file = config.tls_cert_file,
-                                                   .key_file = config.tls_key_file,
-                                                   .client_certificates = wanted,
-                                                   .client_ca_file = config.client_ca_file,
-                                                   .ticket_key_file = config.ticket_key_file,
-                                                   .name = "mqtts"},
-                                                  {}, clock, random, registry_));
+    SLUICE_TRY_ASSIGN(tls_, net::TlsContext::open(
+                                {.cert_file = config.tls_cert_file,
+                                 .key_file = config.tls_key_file,
+                                 .client_certificates = wanted,
+                                 .client_ca_file = config.client_ca_file,
+                                 .ticket_key_file = config.ticket_key_file,
+                                 .name = "mqtts"},
+                                [&revoked](const net::PeerIdentity& identity) {
+                                  return revoked.contains(identity.fingerprint);
+                                },
+                                clock, random, registry_));
   }
   if (!config.psk_listen.empty()) {
     SLUICE_TRY_ASSIGN(psk_, net::TlsContext::open_psk({.name = "psk"}, clock, registry_));

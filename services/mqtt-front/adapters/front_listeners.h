@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/front_loop.h"
+#include "adapters/revoked_certificates.h"
 #include "config.h"
 
 #include <memory>
@@ -22,7 +23,9 @@ class FrontListeners {
   explicit FrontListeners(Registry& registry);
 
   /// Fails when no listener is configured or a certificate cannot be used.
-  Result<> open(const Config& config, const Clock& clock, Random& random);
+  /// `revoked` must outlive it.
+  Result<> open(const Config& config, const RevokedCertificates& revoked, const Clock& clock,
+                Random& random);
   /// Loops write the ports that they were given into it.
   std::vector<ListenerPlan>& plans() { return plans_; }
   /// Takes certificates whose files have changed.

@@ -5,7 +5,9 @@
 #include "adapters/front_options.h"
 #include "adapters/front_peers.h"
 #include "adapters/front_store.h"
+#include "adapters/house_metrics.h"
 #include "adapters/registry_authenticator.h"
+#include "adapters/revoked_certificates.h"
 #include "adapters/store_events.h"
 
 #include <algorithm>
@@ -79,7 +81,7 @@ class FrontServer::Impl {
 
   Result<> open() {
     raise_descriptor_limit();
-    SLUICE_TRY(listeners_.open(config_, clock_, random_));
+    SLUICE_TRY(listeners_.open(config_, revoked_, clock_, random_));
     if (!config_.is_conformance_profile) {
       SLUICE_TRY_ASSIGN(registry_channel_,
                         rpc::Channel::open(config_.device_registry, config_.identity, clock_,
@@ -88,7 +90,7 @@ class FrontServer::Impl {
     authenticator_ =
         registry_channel_
             ? std::make_unique<RegistryAuthenticator>(
-                  *registry_channel_, cache_,
+                  *registry_channel_, cache_, revoked_,
                   IdentityOptions{.topics = topics_, .default_limits = device_limits_of(config_)},
                   clock_, registry_)
             : nullptr;
@@ -114,6 +116,7 @@ class FrontServer::Impl {
       loops_.push_back(std::move(loop));
     }
     events_.emplace(routes_, retained_, loops(), log_);
+    house_metrics_.emplace(registry_, count);
     return {};
   }
 
@@ -177,6 +180,7 @@ class FrontServer::Impl {
   RetainedMessages retained_;
   std::atomic<bool> has_topics_;
   IdentityCache cache_;
+  RevokedCertificates revoked_{clock_};
   FrontListeners listeners_{registry_};
 
  private:
@@ -260,6 +264,7 @@ class FrontServer::Impl {
       store_.tick(clock_.mono());
       retained_.sweep(clock_.mono(), 1000);
       if (is_draining_) drain();
+      if (round % 10 == 0) house_metrics_->update(cache_.stats(), loops_);
       if (round % 50 != 0) continue;
       if (!has_topics_) prepare_topics();
       listeners_.renew(log_);
@@ -296,6 +301,7 @@ class FrontServer::Impl {
   // The stores post to the loops as long as there are stores.
   std::vector<std::unique_ptr<FrontLoop>> loops_;
   std::optional<StoreEvents> events_;
+  std::optional<HouseMetrics> house_metrics_;
   FrontStore store_;
   std::deque<LoopParts> parts_;
   std::atomic<bool> is_draining_{false};

@@ -1,6 +1,7 @@
 #include "adapters/registry_authenticator.h"
 
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include <sluice/crypto/hash.h>
@@ -20,6 +21,20 @@ CredentialKey key_of(const device::v1::AuthenticateRequest& question) {
   CredentialKey key;
   std::memcpy(key.data(), digest.data(), key.size());
   return key;
+}
+
+/// Of the certificate that the question is about, if it is about one.
+std::optional<net::Fingerprint> fingerprint_of(const device::v1::AuthenticateRequest& question) {
+  const std::string& bytes = question.certificate().fingerprint_sha256();
+  net::Fingerprint out{};
+  if (!question.has_certificate() || bytes.size() != out.size()) return std::nullopt;
+  std::memcpy(out.data(), bytes.data(), out.size());
+  return out;
+}
+
+bool is_revoked(const device::v1::AuthenticateResponse& answer) {
+  return answer.has_refusal() &&
+         answer.refusal().reason() == device::v1::REFUSAL_REASON_CREDENTIAL_REVOKED;
 }
 
 std::string_view name_of(int refusal) {
@@ -64,10 +79,11 @@ Result<Authenticator::Verdict> result_of(const Verdict& verdict) {
 
 class RegistryAuthenticator::State final : public std::enable_shared_from_this<State> {
  public:
-  State(rpc::Channel& channel, IdentityCache& cache, const IdentityOptions& identities,
-        const Clock& clock, Registry& registry)
+  State(rpc::Channel& channel, IdentityCache& cache, RevokedCertificates& revoked,
+        const IdentityOptions& identities, const Clock& clock, Registry& registry)
       : client_(channel),
         cache_(cache),
+        revoked_(revoked),
         identities_(identities),
         clock_(clock),
         asked_(registry.counter("sluice_mqtt_registry_questions_total",
@@ -103,9 +119,18 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
   }
 
  private:
-  /// From the cache, from an answer that is under way, or from the registry.
+  /// From the cache, from an answer that is under way, or from the registry. Where a change crossed
+  /// that answer: from the beginning, with the change known. Whoever comes first then asks, and the
+  /// others wait for it.
   void resolve(const CredentialKey& key, device::v1::AuthenticateRequest question,
-               IdentityCache::Waiter waiter) {
+               IdentityCache::Waiter done) {
+    IdentityCache::Waiter waiter = [self = shared_from_this(), key, question,
+                                    done = std::move(done)](const Verdict& verdict) mutable {
+      if (verdict.kind == Verdict::Kind::kAskAgain) {
+        return self->resolve(key, std::move(question), std::move(done));
+      }
+      done(verdict);
+    };
     const IdentityCache::Begun begun = cache_.begin(key, now(), waiter);
     switch (begun.step) {
       case IdentityCache::Begun::Step::kWait:
@@ -115,24 +140,20 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
       case IdentityCache::Begun::Step::kFull:
         return waiter({.kind = Verdict::Kind::kUnavailable});
       case IdentityCache::Begun::Step::kAsk:
-        return ask(key, std::move(question), std::move(waiter));
+        return ask(key, question, std::move(waiter));
     }
   }
 
-  void ask(const CredentialKey& key, device::v1::AuthenticateRequest question,
+  void ask(const CredentialKey& key, const device::v1::AuthenticateRequest& question,
            IdentityCache::Waiter waiter) {
     asked_.add();
-    client_.call_async(&rpc::Client<Service>::Stub::Authenticate, question, {.is_idempotent = true},
-                       [self = shared_from_this(), key, question, waiter = std::move(waiter)](
-                           Result<device::v1::AuthenticateResponse> answer) mutable {
-                         const Verdict verdict = self->settle(key, answer);
-                         // A change crossed the answer: from the beginning, with the change known.
-                         // The question has ended, and others may have asked anew meanwhile.
-                         if (verdict.kind == Verdict::Kind::kAskAgain) {
-                           return self->resolve(key, std::move(question), std::move(waiter));
-                         }
-                         waiter(verdict);
-                       });
+    client_.call_async(
+        &rpc::Client<Service>::Stub::Authenticate, question, {.is_idempotent = true},
+        [self = shared_from_this(), key, certificate = fingerprint_of(question),
+         waiter = std::move(waiter)](Result<device::v1::AuthenticateResponse> answer) mutable {
+          if (certificate && answer && is_revoked(*answer)) self->revoked_.add(*certificate);
+          waiter(self->settle(key, answer));
+        });
   }
 
   Verdict settle(const CredentialKey& key, const Result<device::v1::AuthenticateResponse>& answer) {
@@ -155,6 +176,7 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
 
   rpc::Client<Service> client_;
   IdentityCache& cache_;
+  RevokedCertificates& revoked_;
   const IdentityOptions identities_;
   const Clock& clock_;
   Counter asked_;
@@ -176,9 +198,10 @@ class RegistryAuthenticator::Handle final : public Authenticator {
 };
 
 RegistryAuthenticator::RegistryAuthenticator(rpc::Channel& channel, IdentityCache& cache,
+                                             RevokedCertificates& revoked,
                                              const IdentityOptions& identities, const Clock& clock,
                                              Registry& registry)
-    : state_(std::make_shared<State>(channel, cache, identities, clock, registry)) {}
+    : state_(std::make_shared<State>(channel, cache, revoked, identities, clock, registry)) {}
 
 RegistryAuthenticator::~RegistryAuthenticator() = default;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/loop_post.h"
+#include "adapters/revoked_certificates.h"
 #include "core/identity_cache.h"
 #include "ports.h"
 
@@ -19,7 +20,8 @@ namespace sluice::front {
 /// an Authenticator for each loop.
 class RegistryAuthenticator {
  public:
-  RegistryAuthenticator(rpc::Channel& channel, IdentityCache& cache,
+  /// What is passed by reference must outlive it and its handles.
+  RegistryAuthenticator(rpc::Channel& channel, IdentityCache& cache, RevokedCertificates& revoked,
                         const IdentityOptions& identities, const Clock& clock, Registry& registry);
   ~RegistryAuthenticator();
   RegistryAuthenticator(const RegistryAuthenticator&) = delete;

@@ -127,12 +127,30 @@ Result<DeviceChange> read_device_change(std::string_view key, const proto::Devic
   return change;
 }
 
+std::int64_t known_revision(Scope scope, const Identity& identity) {
+  switch (scope) {
+    case Scope::kDevice:
+      return identity.revision;
+    case Scope::kDeviceClass:
+      return identity.class_revision;
+    case Scope::kTopicPolicy:
+      return identity.policy_revision;
+    case Scope::kTenant:
+      break;
+  }
+  return 0;
+}
+
+bool knows(const Identity& identity, const DeviceChange& change) {
+  return !change.is_gone && change.revision <= known_revision(change.scope, identity);
+}
+
 SessionEffect effect_on_session(const DeviceChange& change, const Identity& identity) {
   using Action = SessionEffect::Action;
   if (!concerns(change, identity)) return {};
   const bool is_of_device = change.scope == Scope::kDevice;
   // A state that the identity was made from, or an older one that came late.
-  if (is_of_device && !change.is_gone && change.revision <= identity.revision) return {};
+  if (knows(identity, change)) return {};
   if (!change.end_reason.empty()) return {Action::kEnd, change.end_reason};
   // What else a tenant's record says is no business of its devices.
   if (change.scope == Scope::kTenant) return {};

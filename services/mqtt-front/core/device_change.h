@@ -35,6 +35,14 @@ struct DeviceChange {
 Result<DeviceChange> read_device_change(std::string_view key,
                                         const device::v1::DeviceChange* value);
 
+/// The state of the device, class or policy that `identity` was made from; 0: not told. Tenants
+/// have none.
+std::int64_t known_revision(DeviceChange::Scope scope, const Identity& identity);
+/// Whether `identity` was made from the state that the change tells of, or a later one. A new class
+/// and its first device are made in one breath, and the device may be answered before the class's
+/// record is read: its session has nothing to learn from that.
+bool knows(const Identity& identity, const DeviceChange& change);
+
 /// What a live session must do about a change.
 struct SessionEffect {
   enum class Action : std::uint8_t {

@@ -88,6 +88,40 @@ TEST(DeviceChange, OfAClassOrPolicyHasItsSessionsLookAgain) {
   EXPECT_EQ(effect("blue/$policy/loose", nullptr).action, Action::kKeep);
 }
 
+proto::DeviceChange of_class(std::int64_t revision) {
+  proto::DeviceChange change;
+  change.set_tenant("blue");
+  change.set_revision(revision);
+  change.mutable_device_class()->set_device_class("meter");
+  return change;
+}
+
+proto::DeviceChange of_policy(std::int64_t revision) {
+  proto::DeviceChange change;
+  change.set_tenant("blue");
+  change.set_revision(revision);
+  change.mutable_topic_policy()->set_topic_policy("strict");
+  return change;
+}
+
+TEST(DeviceChange, OfAClassOrPolicyIsNoNewsToASessionThatWasMadeFromIt) {
+  Identity identity = live();
+  identity.class_revision = 7;
+  identity.policy_revision = 9;
+  const proto::DeviceChange known_class = of_class(7);
+  const proto::DeviceChange later_class = of_class(8);
+  const proto::DeviceChange known_policy = of_policy(9);
+  const proto::DeviceChange later_policy = of_policy(10);
+  EXPECT_EQ(effect("blue/$class/meter", &known_class, identity).action, Action::kKeep);
+  EXPECT_EQ(effect("blue/$class/meter", &later_class, identity).action, Action::kLookAgain);
+  EXPECT_EQ(effect("blue/$policy/strict", &known_policy, identity).action, Action::kKeep);
+  EXPECT_EQ(effect("blue/$policy/strict", &later_policy, identity).action, Action::kLookAgain);
+  // A registry of before these fields tells none: then any record may be news.
+  EXPECT_EQ(effect("blue/$class/meter", &known_class).action, Action::kLookAgain);
+  // Gone is news, whatever was known of it.
+  EXPECT_EQ(effect("blue/$class/meter", nullptr, identity).action, Action::kLookAgain);
+}
+
 TEST(DeviceChange, OfATenantEndsAllOrNothing) {
   proto::DeviceChange value;
   value.set_tenant("blue");

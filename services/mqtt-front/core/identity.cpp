@@ -41,8 +41,9 @@ Result<> check_answer(const proto::DeviceIdentity& answer) {
     return fail(ErrorCode::kInvalidArgument, std::format("status {} is not one to connect with",
                                                          static_cast<int>(answer.status())));
   }
-  if (answer.revision() < 0 || answer.credential_expires_at_ms() < 0) {
-    return fail(ErrorCode::kInvalidArgument, "revision or credential_expires_at_ms is negative");
+  if (answer.revision() < 0 || answer.class_revision() < 0 || answer.policy_revision() < 0 ||
+      answer.credential_expires_at_ms() < 0) {
+    return fail(ErrorCode::kInvalidArgument, "a revision or credential_expires_at_ms is negative");
   }
   return {};
 }
@@ -104,6 +105,8 @@ Result<std::shared_ptr<Identity>> read_answer(const proto::DeviceIdentity& answe
   identity->topic_policy = answer.topic_policy();
   identity->credential_id = answer.credential_id();
   identity->revision = answer.revision();
+  identity->class_revision = answer.class_revision();
+  identity->policy_revision = answer.policy_revision();
   identity->cache_ttl_seconds = answer.cache_ttl_seconds();
   identity->session = session_key(answer.tenant(), answer.device());
   if (answer.credential_expires_at_ms() != 0) {

@@ -44,7 +44,9 @@ struct Identity {
   std::string topic_policy{};   // empty: the built-in one
   std::string credential_id{};  // empty when it was looked up, not authenticated
   std::optional<WallTime> credential_expires_at{};
-  std::int64_t revision = 0;
+  std::int64_t revision = 0;            // of the device
+  std::int64_t class_revision = 0;      // of the class that limits and schema are from; 0: not told
+  std::int64_t policy_revision = 0;     // of the topic policy; 0: not told, or the built-in one
   std::uint32_t cache_ttl_seconds = 0;  // 0: left to the cache
   SessionKey session{};                 // tenant/device
   DeviceLimits limits{};

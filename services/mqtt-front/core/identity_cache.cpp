@@ -46,7 +46,10 @@ std::string subject(Scope scope, std::string_view tenant, std::string_view name)
   return out;
 }
 
-/// The device first.
+constexpr std::array<Scope, 4> kScopes = {Scope::kDevice, Scope::kDeviceClass, Scope::kTopicPolicy,
+                                          Scope::kTenant};
+
+/// In the order of kScopes: the device first.
 std::array<std::string, 4> subjects_of(const Identity& identity) {
   const std::string& tenant = identity.tenant.value();
   return {subject(Scope::kDevice, tenant, identity.device.value()),
@@ -81,16 +84,16 @@ class ChangeNotes {
   /// Whether an identity that was asked for at `asked_at` may be of before a change.
   bool is_outdated(const Identity& identity, std::uint64_t asked_at) const {
     if (forgotten_until_ > asked_at) return true;
-    bool is_device = true;
-    for (const std::string& name : subjects_of(identity)) {
-      const bool of_device = std::exchange(is_device, false);
-      const auto found = notes_.find(name);
+    const auto subjects = subjects_of(identity);
+    for (std::size_t i = 0; i < kScopes.size(); ++i) {
+      const auto found = notes_.find(subjects[i]);
       if (found == notes_.end()) continue;
       const Note& known = found->second;
-      if (of_device && !known.is_gone) {
+      const std::int64_t revision = known_revision(kScopes[i], identity);
+      if ((i == 0 || revision != 0) && !known.is_gone) {
         // The registry may read from a replica that lags: its revision tells, whenever it was
         // asked.
-        if (known.revision > identity.revision) return true;
+        if (known.revision > revision) return true;
       } else if (known.invalidated_at > asked_at) {
         return true;
       }
@@ -334,9 +337,7 @@ bool IdentityCache::on_change(const DeviceChange& change) {
   if (!invalidates || found == state.by_subject.end()) return true;
   std::vector<CredentialKey> ended;
   for (const State::Entry* entry : found->second) {
-    const bool is_known = change.scope == Scope::kDevice && !change.is_gone &&
-                          entry->identity->revision >= change.revision;
-    if (!is_known) ended.push_back(entry->key);
+    if (!knows(*entry->identity, change)) ended.push_back(entry->key);
   }
   for (const CredentialKey& key : ended) state.erase(key);
   state.stats.ended_by_change += ended.size();

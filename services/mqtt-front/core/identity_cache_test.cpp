@@ -40,6 +40,8 @@ struct IdentityParts {
   std::string tenant = "blue";
   std::string device_class = "meter";
   std::string topic_policy = "strict";
+  std::int64_t class_revision = 0;
+  std::int64_t policy_revision = 0;
 };
 
 IdentityPtr identity(const IdentityParts& parts = {}) {
@@ -49,6 +51,8 @@ IdentityPtr identity(const IdentityParts& parts = {}) {
   made->device_class = DeviceClassId(parts.device_class);
   made->topic_policy = parts.topic_policy;
   made->revision = parts.revision;
+  made->class_revision = parts.class_revision;
+  made->policy_revision = parts.policy_revision;
   made->cache_ttl_seconds = parts.ttl_seconds;
   made->credential_expires_at = parts.expires_at;
   made->session = session_key(parts.tenant, parts.device);
@@ -228,6 +232,38 @@ TEST_F(IdentityCacheTest, DoesNotBelieveARegistryThatLagsBehindTheChange) {
   ASSERT_EQ(begin().step, Step::kAsk);
   EXPECT_EQ(answer(identity({.revision = 5})).kind, Kind::kAskAgain);
   EXPECT_FALSE(is_served_stale());
+}
+
+// A new class, its policy and its first device: their records may come between question and answer,
+// or after it.
+TEST_F(IdentityCacheTest, BelievesAnAnswerThatWasMadeFromTheChange) {
+  const DeviceChange changes[] = {
+      {.scope = Scope::kDeviceClass, .tenant = "blue", .name = "meter", .revision = 7},
+      {.scope = Scope::kTopicPolicy, .tenant = "blue", .name = "strict", .revision = 9}};
+  const IdentityPtr made = identity({.class_revision = 7, .policy_revision = 9});
+  ASSERT_EQ(begin().step, Step::kAsk);
+  for (const DeviceChange& change : changes) EXPECT_TRUE(cache->on_change(change));
+  EXPECT_EQ(answer(made).kind, Kind::kIdentity);
+  remake({});
+  put(made);
+  for (const DeviceChange& change : changes) EXPECT_TRUE(cache->on_change(change));
+  EXPECT_TRUE(is_cached());
+}
+
+TEST_F(IdentityCacheTest, DoesNotBelieveAnAnswerMadeFromAnOlderClassOrPolicy) {
+  const DeviceChange changes[] = {
+      {.scope = Scope::kDeviceClass, .tenant = "blue", .name = "meter", .revision = 8},
+      {.scope = Scope::kTopicPolicy, .tenant = "blue", .name = "strict", .revision = 10}};
+  const IdentityPtr made = identity({.class_revision = 7, .policy_revision = 9});
+  for (const DeviceChange& change : changes) {
+    remake({});
+    put(made);
+    EXPECT_TRUE(cache->on_change(change));
+    EXPECT_FALSE(is_cached());
+    // A registry that lags, asked after the change.
+    ASSERT_EQ(begin().step, Step::kAsk);
+    EXPECT_EQ(answer(made).kind, Kind::kAskAgain);
+  }
 }
 
 TEST_F(IdentityCacheTest, DoubtsAnswersWhoseChangesItMayHaveForgotten) {

@@ -64,6 +64,49 @@ TEST_F(Access, ARegisteredCertificateLetsItsDevicePublish) {
   })) << result.standard_error;
 }
 
+TEST_F(Access, ARevokedCertificateIsToldSoByTlsOnceTheFrontKnows) {
+  const Device device = platform.make_device();
+  const auto certificate = platform.ca().issue(request_for(device));
+  const Json made = platform.post("/v1/devices/" + device.id + "/credentials",
+                                  {{"kind", "certificate"}, {"common_name", device.id}}, 201);
+  ASSERT_EQ(publish_with(certificate, device).status.code, 0);
+  platform.post("/v1/devices/" + device.id + "/credentials/" +
+                    made.at("credential_id").get<std::string>() + ":revoke",
+                Json::object(), 200);
+  // First by MQTT, as the registry is asked, then by TLS before any MQTT.
+  const double before = front.metric("sluice_net_handshake_failures_total");
+  bool was_refused_by_mqtt = false;
+  ProgramResult result;
+  EXPECT_TRUE(sluice::testing::eventually([&] {
+    result = publish_with(certificate, device);
+    if (result.status.code == kRefusedStatus) was_refused_by_mqtt = true;
+    return result.status.code != 0 && result.status.code != kRefusedStatus;
+  })) << result.standard_error;
+  EXPECT_TRUE(was_refused_by_mqtt);
+  EXPECT_GT(front.metric("sluice_net_handshake_failures_total"), before);
+}
+
+TEST_F(Access, ADeviceWithAPreSharedKeyPublishes) {
+  const auto with_psk = platform.start_front({{"SLUICE_MQTT_PSK_LISTEN", "127.0.0.1:0"}});
+  const Device device = platform.make_device();
+  const Json made =
+      platform.post("/v1/devices/" + device.id + "/credentials", {{"kind", "psk"}}, 201);
+  const auto publish_with_key = [&](const std::string& key) {
+    const std::string& address = with_psk->address("psk");
+    return sluice::testing::run_program(
+        {.program = "/usr/bin/mosquitto_pub",
+         .arguments = {"-V", "mqttv5", "-h", "127.0.0.1", "-p",
+                       address.substr(address.rfind(':') + 1), "--psk", key, "--psk-identity",
+                       made.at("psk_identity").get<std::string>(), "-i", device.id, "-q", "1", "-t",
+                       device.telemetry(), "-m", "by a shared key"},
+         .address_file = false},
+        15s);
+  };
+  const ProgramResult result = publish_with_key(made.at("psk_key").get<std::string>());
+  EXPECT_EQ(result.status.code, 0) << result.standard_error;
+  EXPECT_NE(publish_with_key(std::string(64, 'a')).status.code, 0);
+}
+
 TEST_F(Access, TheRegistryShowsWhoIsConnectedAndWhere) {
   const Device device = platform.make_device();
   const auto connection = [&] {

@@ -41,7 +41,7 @@ TEST_F(Connections, WithProxyProtocolAHeaderIsTakenAndItsAbsenceEndsTheConnectio
 }
 
 TEST_F(Connections, MalformedOversizedAndSilentClientsEndAloneAndHarmNobody) {
-  const auto front = platform.start_front({{"SLUICE_CONNECT_TIMEOUT", "300ms"}});
+  const auto front = platform.start_front({{"SLUICE_CONNECT_TIMEOUT", "2s"}});
   MqttClient bystander = front->client();
   bystander.connect(device.session());
   MqttClient silent = front->client();

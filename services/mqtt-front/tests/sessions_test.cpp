@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -107,7 +108,7 @@ TEST_F(Sessions, ACommandSentWhileTheDeviceIsAwayIsThereWhenItIsBackOnAnotherFro
   EXPECT_EQ(take(client), "across");
 }
 
-TEST_F(Sessions, OfFiftyConnectionsOfOneDeviceOnTwoFrontsOneSurvivesAndGetsTheQueueOnce) {
+TEST_F(Sessions, Of200ConnectionsOfOneDeviceOnTwoFrontsOneSurvivesAndGetsTheQueueOnce) {
   const auto one = platform.start_front();
   const auto other = platform.start_front();
   const Device device = platform.make_device();
@@ -115,14 +116,19 @@ TEST_F(Sessions, OfFiftyConnectionsOfOneDeviceOnTwoFrontsOneSurvivesAndGetsTheQu
   EXPECT_EQ(CommandSender(platform, *one).send(device, "once").queued(), 1U);
 
   std::vector<MqttClient> clients;
-  for (int i = 0; i < 50; ++i) clients.push_back((i % 2 == 0 ? one : other)->client());
+  for (int i = 0; i < 200; ++i) clients.push_back((i % 2 == 0 ? one : other)->client());
   for (MqttClient& client : clients) client.send_connect(device.session(kExpirySeconds, false));
   // Each is told something; all but one are closed in the end, whatever order they were served in.
   int deliveries = 0;
+  std::vector<Received> last(clients.size());  // CONNACK or DISCONNECT
   const auto listen = [&](std::chrono::milliseconds patience) {
     std::size_t open = 0;
-    for (MqttClient& client : clients) {
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      MqttClient& client = clients[i];
       while (const auto packet = client.receive(patience)) {
+        if (packet->type == PacketType::kConnack || packet->type == PacketType::kDisconnect) {
+          last[i] = *packet;
+        }
         if (packet->type != PacketType::kPublish) continue;
         // Whoever is taken over before its acknowledgement arrived has it delivered again: marked.
         if (!packet->dup) ++deliveries;
@@ -135,6 +141,37 @@ TEST_F(Sessions, OfFiftyConnectionsOfOneDeviceOnTwoFrontsOneSurvivesAndGetsTheQu
   EXPECT_TRUE(eventually([&] { return listen(2ms) == 1; }));
   EXPECT_EQ(listen(20ms), 1U);
   EXPECT_EQ(deliveries, 1);
+  std::size_t survivors = 0;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    if (!clients[i].is_closed()) {
+      ++survivors;
+      EXPECT_EQ(last[i].type, PacketType::kConnack);
+      EXPECT_EQ(last[i].reason, ReasonCode::kSuccess);
+    } else if (last[i].type == PacketType::kDisconnect) {
+      EXPECT_EQ(last[i].reason, ReasonCode::kSessionTakenOver) << "connection " << i;
+    } else {
+      // Overtaken before its CONNACK, which has no 0x8E to give [MQTT5-3.2.2.2].
+      EXPECT_EQ(last[i].reason, ReasonCode::kServerBusy) << "connection " << i;
+    }
+  }
+  EXPECT_EQ(survivors, 1U);
+}
+
+TEST_F(Sessions, EachConnectionThatIsTakenOverIsToldSoAcrossFronts) {
+  const auto one = platform.start_front();
+  const auto other = platform.start_front();
+  const Device device = platform.make_device();
+  std::optional<MqttClient> before;
+  for (int i = 0; i < 20; ++i) {
+    MqttClient next = (i % 2 == 0 ? one : other)->client();
+    ASSERT_EQ(next.connect(device.session(kExpirySeconds, false)).reason, ReasonCode::kSuccess);
+    if (before) {
+      // [MQTT-3.1.4-3]
+      EXPECT_EQ(before->expect(PacketType::kDisconnect).reason, ReasonCode::kSessionTakenOver);
+      EXPECT_TRUE(before->wait_closed());
+    }
+    before.emplace(std::move(next));
+  }
 }
 
 TEST_F(Sessions, ASessionOfAKilledFrontGoesOnAtAnother) {

@@ -1,0 +1,203 @@
+#include "adapters/registry_authenticator.h"
+
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+
+#include <sluice/device/v1/device_registry.grpc.pb.h>
+#include <sluice/grpc/config.h>
+#include <sluice/grpc/raw.h>
+#include <sluice/grpc/server.h>
+#include <sluice/testing/captured_log.h>
+
+#include <gtest/gtest.h>
+
+namespace sluice::front {
+namespace {
+
+namespace proto = ::sluice::device::v1;
+using namespace std::chrono_literals;
+using Scope = DeviceChange::Scope;
+
+constexpr auto kDeadline = 60s;
+
+proto::AuthenticateResponse answer_of(std::int64_t revision, std::int64_t class_revision = 1) {
+  proto::AuthenticateResponse answer;
+  proto::DeviceIdentity& identity = *answer.mutable_identity();
+  identity.set_tenant("blue");
+  identity.set_device("d1");
+  identity.set_device_class("meter");
+  identity.set_status(proto::DEVICE_STATUS_ACTIVE);
+  identity.set_credential_id("c1");
+  identity.set_revision(revision);
+  identity.set_class_revision(class_revision);
+  return answer;
+}
+
+/// A registry whose questions wait until the test answers them.
+class SlowRegistry final : public proto::DeviceRegistryService::CallbackService {
+ public:
+  explicit SlowRegistry(rpc::Server& server)
+      : authenticate_(server.method({.name = "sluice.device.v1.DeviceRegistryService/Authenticate",
+                                     .peers = {"mqtt-front"}})) {
+    server.add(*this);
+  }
+
+  grpc::ServerUnaryReactor* Authenticate(grpc::CallbackServerContext* context,
+                                         const proto::AuthenticateRequest* request,
+                                         proto::AuthenticateResponse* response) override {
+    return rpc::serve(
+        authenticate_, context, request, response,
+        [this](const rpc::Call&, const proto::AuthenticateRequest&) { return wait_for_answer(); });
+  }
+
+  /// Waits until a question is there that has no answer yet.
+  bool has_question() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kDeadline, [this] { return asked_ > answered_; });
+  }
+  void answer(proto::AuthenticateResponse with) {
+    const std::lock_guard lock(mutex_);
+    ++answered_;
+    answers_.push_back(std::move(with));
+    changed_.notify_all();
+  }
+  int asked() const {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+
+ private:
+  Result<proto::AuthenticateResponse> wait_for_answer() {
+    std::unique_lock lock(mutex_);
+    ++asked_;
+    changed_.notify_all();
+    if (!changed_.wait_for(lock, kDeadline, [this] { return !answers_.empty(); })) {
+      return fail(ErrorCode::kUnavailable, "the test gave no answer");
+    }
+    proto::AuthenticateResponse answer = std::move(answers_.front());
+    answers_.pop_front();
+    return answer;
+  }
+
+  rpc::Method& authenticate_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  int asked_ = 0;
+  int answered_ = 0;
+  std::deque<proto::AuthenticateResponse> answers_;
+};
+
+class RegistryAuthenticatorTest : public ::testing::Test {
+ protected:
+  RegistryAuthenticatorTest() {
+    Settings settings;
+    rpc::ServerConfig server_config;
+    rpc::ClientConfig client_config;
+    server_config.declare(settings);
+    client_config.declare(settings, "device-registry");
+    EXPECT_TRUE(
+        settings.load("grpc_listen: 127.0.0.1:0\ndevice_registry_address: 127.0.0.1:1\n", {}));
+    server_ = std::make_unique<rpc::Server>(server_config, crypto::TlsIdentity(), clock_, random_,
+                                            log_, registry_);
+    slow_ = std::make_unique<SlowRegistry>(*server_);
+    EXPECT_TRUE(server_->start());
+    client_config.address = server_->address();
+    client_config.timeout = kDeadline;
+    channel_ =
+        *rpc::Channel::open(client_config, crypto::TlsIdentity(), clock_, random_, log_, registry_);
+    authenticator_ = std::make_unique<RegistryAuthenticator>(
+        *channel_, cache_, revoked_, IdentityOptions{.topics = topics_}, clock_, registry_);
+    handle_ = authenticator_->for_loop([](std::move_only_function<void()> task) { task(); });
+  }
+  ~RegistryAuthenticatorTest() override {
+    channel_->stop();
+    server_->stop();
+  }
+
+  std::future<Result<Authenticator::Verdict>> ask() {
+    proto::AuthenticateRequest question;
+    question.set_token("secret");
+    return ask(std::move(question));
+  }
+  std::future<Result<Authenticator::Verdict>> ask(proto::AuthenticateRequest question) {
+    auto promise = std::make_shared<std::promise<Result<Authenticator::Verdict>>>();
+    handle_->authenticate(std::move(question), [promise](Result<Authenticator::Verdict> verdict) {
+      promise->set_value(std::move(verdict));
+    });
+    return promise->get_future();
+  }
+  static std::int64_t revision_in(std::future<Result<Authenticator::Verdict>>& answer) {
+    if (answer.wait_for(kDeadline) != std::future_status::ready) return -1;
+    const auto verdict = answer.get();
+    return verdict && verdict->identity ? verdict->identity->revision : 0;
+  }
+
+  SystemClock clock_;
+  SystemRandom random_;
+  Registry registry_;
+  std::shared_ptr<sluice::testing::CapturedLog> lines_ =
+      std::make_shared<sluice::testing::CapturedLog>();
+  Logger log_ = lines_->logger("test", clock_);
+  ingest::TopicMap topics_;
+  IdentityCache cache_{IdentityCache::Settings{}};
+  RevokedCertificates revoked_{clock_};
+  std::unique_ptr<rpc::Server> server_;
+  std::unique_ptr<SlowRegistry> slow_;
+  std::unique_ptr<rpc::Channel> channel_;
+  std::unique_ptr<RegistryAuthenticator> authenticator_;
+  std::unique_ptr<Authenticator> handle_;
+};
+
+TEST_F(RegistryAuthenticatorTest, AsksAgainWhenAChangeCrossesTheAnswer) {
+  auto first = ask();
+  ASSERT_TRUE(slow_->has_question());
+  auto second = ask();  // of the same device: it waits for the same answer
+  // The registry has read revision 5 and is about to say so when the front hears of revision 6.
+  EXPECT_TRUE(
+      cache_.on_change({.scope = Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 6}));
+  slow_->answer(answer_of(5));
+  ASSERT_TRUE(slow_->has_question());
+  slow_->answer(answer_of(6));
+  EXPECT_EQ(revision_in(first), 6);
+  EXPECT_EQ(revision_in(second), 6);
+  EXPECT_EQ(slow_->asked(), 2);  // once more for both
+  auto later = ask();
+  EXPECT_EQ(revision_in(later), 6);
+  EXPECT_EQ(slow_->asked(), 2);
+}
+
+TEST_F(RegistryAuthenticatorTest, BelievesTheFirstAnswerAboutADeviceOfANewClass) {
+  auto first = ask();
+  ASSERT_TRUE(slow_->has_question());
+  EXPECT_TRUE(cache_.on_change(
+      {.scope = Scope::kDeviceClass, .tenant = "blue", .name = "meter", .revision = 3}));
+  slow_->answer(answer_of(5, 3));
+  EXPECT_EQ(revision_in(first), 5);
+  EXPECT_EQ(slow_->asked(), 1);
+}
+
+TEST_F(RegistryAuthenticatorTest, RemembersForTlsThatACertificateIsRevoked) {
+  net::Fingerprint fingerprint{};
+  fingerprint.fill(std::byte{7});
+  proto::AuthenticateRequest question;
+  question.mutable_certificate()->set_fingerprint_sha256(std::string(32, 7));
+  const auto refuse = [&](proto::RefusalReason reason) {
+    question.mutable_certificate()->set_common_name(std::to_string(reason));  // not from the cache
+    auto answer = ask(question);
+    EXPECT_TRUE(slow_->has_question());
+    proto::AuthenticateResponse refusal;
+    refusal.mutable_refusal()->set_reason(reason);
+    slow_->answer(refusal);
+    EXPECT_EQ(revision_in(answer), 0);
+  };
+  // Whoever is let in again has the same certificate.
+  refuse(proto::REFUSAL_REASON_DEVICE_QUARANTINED);
+  EXPECT_FALSE(revoked_.contains(fingerprint));
+  refuse(proto::REFUSAL_REASON_CREDENTIAL_REVOKED);
+  EXPECT_TRUE(revoked_.contains(fingerprint));
+}
+
+}  // namespace
+}  // namespace sluice::front
