@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Gives the demo's meters their schema; prints what to try next.
+"""Gives the demo's meters their schema; says what to try next.
 
 `make run` calls this when the validator is ready. Running it again finds what is there. From the environment:
   SLUICE_DEMO_URL       https://host:port of the validator
@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker/stack"))
 sys.dont_write_bytecode = True
+from parts.demo import curl, demo_key_file, suggest  # noqa: E402
 from parts.rest import Api, Refused  # noqa: E402
 
 SCHEMA = "meter.v1"  # the one that the registry's demo names in its device class
@@ -24,20 +25,14 @@ TABLE = {"metrics": [{"name": "temperature", "type": "double", "unit": "Cel", "m
 
 def main() -> int:
     validator = Api(os.environ["SLUICE_DEMO_URL"], os.environ["SLUICE_DEMO_CA_FILE"])
-    out = Path(os.environ.get("SLUICE_DEMO_OUT") or Path(os.environ["SLUICE_DEMO_KEY_FILE"]).parent)
-    key_file = out / "demo-key"
+    key_file = demo_key_file()
     if not key_file.exists():
         print("no demo tenant: the registry's demo was not run", flush=True)
         return 0
     version = validator.call(key_file.read_text().strip(), "POST", f"/v1/schemas/{SCHEMA}/versions",
                              {"kind": "metrics_table", "document": TABLE})
-    curl = f"curl -sS --cacert {os.environ['SLUICE_DEMO_CA_FILE']} -H \"Authorization: Bearer $(cat {key_file})\""
-    print(f"""
-schema `{SCHEMA}` {version['version']} judges what the demo's meters send
-
-  # what was set aside, by cause
-  {curl} '{validator.url}/v1/rejection-groups'
-""", flush=True)
+    suggest(5, "what was set aside instead of stored, by cause", run=curl(f"{validator.url}/v1/rejection-groups"))
+    print(f"schema `{SCHEMA}` {version['version']} judges what the demo's meters send", flush=True)
     return 0
 
 

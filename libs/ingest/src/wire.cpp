@@ -27,7 +27,7 @@ bool Reader::read_fixed(std::size_t size, std::uint64_t& value) {
   return true;
 }
 
-bool Reader::next(Field& field) {
+bool Reader::next_of_any_kind(Field& field) {
   if (at_ == end_) return false;
   std::uint64_t tag = 0;
   if (!read_varint(tag) || tag > 0xFFFF'FFFFU || tag >> 3 == 0) return broken();

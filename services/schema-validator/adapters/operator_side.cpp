@@ -128,7 +128,6 @@ Result<std::unique_ptr<OperatorSide>> OperatorSide::open(const Config& config,
   SLUICE_TRY(postgres::migrate(*o.pool, kSchema, schema_validator::migrations()));
   SLUICE_TRY_ASSIGN(o.changes,
                     ChangePublisher::open({.service = service,
-                                           .component = "validator",
                                            .topics = {kafka::topics::kControlSchemas},
                                            .kafka = kafka,
                                            .producer = config.producer,

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <utility>
 
+#include <sluice/base/crash_point.h>
 #include <sluice/kafka/topics.h>
 
 namespace sluice::validator {
@@ -166,6 +168,7 @@ void RawHandler::take_completions() {
       continue;
     }
     (*found)->tracker.acknowledged(static_cast<std::int64_t>(completion.token & kOffsetMask));
+    SLUICE_CRASH_POINT("validator_after_output");
   }
 }
 
@@ -178,7 +181,10 @@ Result<> RawHandler::on_tick(kafka::ConsumerControl& control) {
     }
     save_states(*owned, false);
   }
-  report();
+  if (const MonoTime now = clock_.mono(); now >= next_report_) {
+    next_report_ = now + options_.report_interval;
+    report();
+  }
   return {};
 }
 
@@ -215,23 +221,28 @@ void RawHandler::save_states(Owned& owned, bool is_last) {
   }
   const MonoTime now = clock_.mono();
   // In the middle of a batch place() is ahead of records that are yet to be judged.
-  if (is_mid_batch_ || (!is_last && now < owned.next_save)) return;
+  const bool is_due =
+      is_last || now >= owned.next_save || owned.state.devices().aside() > options_.state_batch;
+  if (is_mid_batch_ || !is_due) return;
   owned.pending_place = owned.state.place();
-  const std::size_t most = is_last ? owned.state.devices().size() : options_.state_batch;
+  const std::size_t most = is_last ? std::numeric_limits<std::size_t>::max() : options_.state_batch;
   const std::size_t drained =
       owned.state.drain_dirty(most, [&](std::string_view key, const std::string& value) {
         owned.pending.push_back({.key = std::string(key), .value = value});
       });
+  owned.state.forget_silent(most, [&](std::string_view key) {
+    owned.pending.push_back({.key = std::string(key), .value = std::nullopt});
+  });
   if (drained < most) owned.next_save = now + options_.state_interval;
   if (!owned.pending.empty() && owned.tracker.durable() > owned.pending_place) send_pending(owned);
 }
 
 void RawHandler::send_pending(Owned& owned) {
   for (const PendingState& state : owned.pending) {
-    if (append(
-            {.topic = kState, .key = state.key, .value = state.value, .partition = owned.partition},
-            kStateToken)) {
-      metrics_.states_written.add();
+    kafka::Record record{.topic = kState, .key = state.key, .partition = owned.partition};
+    if (state.value) record.value = *state.value;
+    if (append(record, kStateToken)) {
+      (state.value ? metrics_.states_written : metrics_.states_forgotten).add();
     } else {
       metrics_.unstored.add();
     }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct RawMetrics {
   Counter states_written;
   Counter states_restored;
   Counter states_unreadable;
+  Counter states_forgotten;
   Counter waits;
   Gauge devices;
   Gauge state_bytes;
@@ -58,6 +60,7 @@ class RawHandler final : public kafka::RecordHandler {
     std::size_t state_batch = 5'000;  // devices, serialised between two batches
     std::chrono::milliseconds restore_timeout{120'000};
     std::chrono::milliseconds flush_timeout{20'000};
+    std::chrono::milliseconds report_interval{10'000};  // of gauges that look at every device
   };
   struct Parts {
     std::unique_ptr<kafka::Producer> producer{};
@@ -87,7 +90,7 @@ class RawHandler final : public kafka::RecordHandler {
   /// A state that waits until the outputs of what it includes are acknowledged.
   struct PendingState {
     std::string key;
-    std::string value;
+    std::optional<std::string> value;  // nullopt: of a device that is forgotten
   };
   /// A partition while it is ours.
   struct Owned {
@@ -132,6 +135,7 @@ class RawHandler final : public kafka::RecordHandler {
   Outputs outputs_;
   bool is_mid_batch_ = false;  // a batch was left after an error, and comes again
   bool is_broken_ = false;
+  MonoTime next_report_{};
   double reported_devices_ = 0;
   double reported_bytes_ = 0;
 };

@@ -32,10 +32,12 @@ constexpr std::string_view kState = kafka::topics::kValidatorState.name;
 /// valid. Remembers each of them, so that devices have states.
 class SayingJudge final : public RecordJudge {
  public:
-  explicit SayingJudge(std::vector<std::string>& seen) : seen_(seen) {}
+  SayingJudge(std::vector<std::string>& seen, std::vector<const Catalogue*>& judged_by)
+      : seen_(seen), judged_by_(judged_by) {}
 
-  Outcome judge(const SourceRecord& record, PartitionState& state, const Catalogue&,
+  Outcome judge(const SourceRecord& record, PartitionState& state, const Catalogue& catalogue,
                 Outputs& outputs) override {
+    judged_by_.push_back(&catalogue);
     if (state.was_judged(record.key, record.offset, record.timestamp_ms)) {
       return Outcome::kReprocessed;
     }
@@ -58,6 +60,7 @@ class SayingJudge final : public RecordJudge {
 
  private:
   std::vector<std::string>& seen_;
+  std::vector<const Catalogue*>& judged_by_;
 };
 
 /// A worker without its thread.
@@ -68,7 +71,7 @@ class Worker {
       : handler(options, clock, log, metrics, catalogue,
                 {.producer = kafka.producer(),
                  .states = kafka.partition_reader(),
-                 .judge = std::make_unique<SayingJudge>(seen)}),
+                 .judge = std::make_unique<SayingJudge>(seen, judged_by)}),
         loop({.durability = kafka::Durability::kOnMark, .limits = quick()}, clock, random, log,
              registry, kafka.group_consumer("schema-validator", {std::string(kRaw)}), handler) {}
 
@@ -95,6 +98,7 @@ class Worker {
   }
 
   std::vector<std::string> seen;
+  std::vector<const Catalogue*> judged_by;
   sluice::testing::SimRandom random{1};
   RawHandler handler;
   kafka::ConsumerLoop loop;
@@ -116,6 +120,11 @@ class RawHandlerTest : public ::testing::Test {
   std::vector<std::string> values(std::string_view topic) const {
     std::vector<std::string> out;
     for (const auto& record : kafka.records(topic)) out.push_back(record.value.value_or("gone"));
+    return out;
+  }
+  std::vector<std::string> keys(std::string_view topic) const {
+    std::vector<std::string> out;
+    for (const auto& record : kafka.records(topic)) out.push_back(record.key);
     return out;
   }
   std::int64_t committed(int partition = 0) const {
@@ -218,6 +227,59 @@ TEST_F(RawHandlerTest, StatesGoWithTheirPartition) {
   EXPECT_EQ(values(kValid).size(), 4U);
   EXPECT_EQ(outcome(Outcome::kReprocessed), 0U);
   EXPECT_EQ(one->seen.size() + two->seen.size(), 4U);
+}
+
+TEST_F(RawHandlerTest, EveryWorkerJudgesByTheNewCatalogueFromItsNextBatchOn) {
+  const auto one = worker();
+  const auto two = worker();
+  const auto turn_both = [&] {
+    for (int i = 0; i < 20; ++i) {
+      one->turn(1);
+      two->turn(1);
+    }
+  };
+  turn_both();
+  const auto before = catalogue.load();
+  for (int round = 0; round < 2; ++round) {
+    send("t/a", "1", 0);
+    send("t/b", "2", 1);
+    turn_both();
+    for (const auto* const each : {one.get(), two.get()}) {
+      ASSERT_EQ(each->judged_by.size(), static_cast<std::size_t>(round) + 1);
+      EXPECT_EQ(each->judged_by.back() == before.get(), round == 0);
+      EXPECT_EQ(each->judged_by.back(), catalogue.load().get());
+    }
+    catalogue.store(std::make_shared<const Catalogue>());
+  }
+}
+
+TEST_F(RawHandlerTest, AnEvictedStateIsWrittenAllTheSame) {
+  RawHandler::Options options = Worker::small();
+  options.stream.max_devices = 1;
+  options.state_interval = 1h;
+  const auto one = worker(options);
+  for (const char* const device : {"t/a", "t/b", "t/c"}) send(device, "1");
+  one->turn();
+  clock.advance(1h);
+  one->turn();
+  EXPECT_EQ(keys(kState), (std::vector<std::string>{"t/a", "t/b", "t/c"}));
+  EXPECT_EQ(metrics.states_written.value(), 3U);
+}
+
+TEST_F(RawHandlerTest, TheStateOfALongSilentDeviceIsDeleted) {
+  const auto one = worker();
+  send("t/old", "1");
+  one->turn();
+  clock.advance(std::chrono::hours(24) * 7);
+  send("t/new", "2");
+  one->turn();
+  EXPECT_EQ(metrics.states_forgotten.value(), 0U) << "its window may still be asked for";
+  clock.advance(std::chrono::hours(25));
+  send("t/new", "3");
+  one->turn(8);
+  EXPECT_EQ(metrics.states_forgotten.value(), 1U);
+  EXPECT_EQ(values(kState).back(), "gone");
+  EXPECT_EQ(keys(kState).back(), "t/old");
 }
 
 TEST_F(RawHandlerTest, PoisonIsSetAsideAndItsPartitionGoesOn) {

@@ -26,6 +26,9 @@ RawMetrics::RawMetrics(Registry& registry)
       states_unreadable(registry.counter("sluice_validator_states_unreadable_total",
                                          "States that could not be read; their devices begin "
                                          "anew.")),
+      states_forgotten(registry.counter("sluice_validator_states_forgotten_total",
+                                        "States of devices deleted from validator.state, nothing "
+                                        "having been heard of them for long.")),
       waits(registry.counter("sluice_validator_waits_total",
                              "Times a worker waited because too many outputs were "
                              "unacknowledged.")),

@@ -1,17 +1,20 @@
 #include "adapters/schema_store.h"
 
+#include "adapters/schema_store_inside.h"
+
 #include <utility>
 
 #include <sluice/audit/trail.h>
 #include <sluice/kafka/topics.h>
 
 namespace sluice::validator {
-namespace {
 
 using postgres::BytesView;
 using postgres::JsonView;
 using postgres::Row;
 using postgres::Rows;
+
+namespace {
 
 schema::v1::SchemaKind to_proto(SchemaKind kind) {
   switch (kind) {
@@ -27,8 +30,6 @@ schema::v1::SchemaKind to_proto(SchemaKind kind) {
   return schema::v1::SCHEMA_KIND_UNSPECIFIED;
 }
 
-constexpr std::string_view kDryRunDone = "dry_run_done";  // never leaves this file
-
 VersionRow read_version(const Row& row) {
   return {.schema_id = row.get<std::string>("schema_id"),
           .version = {.major = static_cast<std::uint32_t>(row.get<std::int32_t>("major")),
@@ -40,37 +41,28 @@ VersionRow read_version(const Row& row) {
           .revision = row.get<std::int64_t>("revision")};
 }
 
-UnitRow read_unit(const Row& row) {
-  return {.name = row.get<std::string>("name"),
-          .base = row.get<std::string>("base"),
-          .factor = row.get<double>("factor"),
-          .offset = row.get<double>("shift"),
-          .aliases = row.get<std::vector<std::string>>("aliases"),
-          .revision = row.get<std::int64_t>("revision"),
-          .updated_at = row.get<WallTime>("updated_at")};
+schema::v1::SchemaChange change_of(const WriteOptions& options, const VersionRow& row) {
+  schema::v1::SchemaChange change = change_of(options, row.revision);
+  change.set_schema_id(row.schema_id);
+  change.set_version(row.version.text());
+  change.set_kind(to_proto(row.kind));
+  change.set_document(row.document);
+  change.set_registered_at_ms(row.registered_at.time_since_epoch().count());
+  return change;
 }
 
-PolicyRow read_policy(const Row& row) {
-  return {.schema_id = row.get<std::string>("schema_id"),
-          .metric = row.get<std::string>("metric"),
-          .settings = row.get<std::string>("settings"),
-          .revision = row.get<std::int64_t>("revision"),
-          .updated_at = row.get<WallTime>("updated_at")};
+std::string key_of(std::string_view schema_id, const Version& version) {
+  return std::string(schema_id) + "/" + version.text();
 }
 
-template <typename T>
-std::vector<T> read_all(const Rows& rows, T (*read)(const Row&)) {
-  std::vector<T> out;
-  out.reserve(rows.size());
-  for (const Row& row : rows) out.push_back(read(row));
-  return out;
-}
+}  // namespace
 
-template <typename T>
-Result<T> read_one(const Rows& rows, T (*read)(const Row&), std::string_view noun) {
-  const auto row = rows.optional();
-  if (!row) return fail(ErrorCode::kNotFound, "no such " + std::string(noun));
-  return read(*row);
+std::optional<SchemaKind> parse_schema_kind(std::string_view name) {
+  using enum SchemaKind;
+  for (const SchemaKind kind : {kJsonSchema, kAvro, kMetricsTable, kProtobuf}) {
+    if (name_of(kind) == name) return kind;
+  }
+  return std::nullopt;
 }
 
 /// The revision of what is stored, for preconditions.
@@ -102,46 +94,6 @@ schema::v1::SchemaChange change_of(const WriteOptions& options, std::int64_t rev
   change.set_tenant(options.tenant.value());
   change.set_revision(revision);
   return change;
-}
-
-schema::v1::SchemaChange change_of(const WriteOptions& options, const VersionRow& row) {
-  schema::v1::SchemaChange change = change_of(options, row.revision);
-  change.set_schema_id(row.schema_id);
-  change.set_version(row.version.text());
-  change.set_kind(to_proto(row.kind));
-  change.set_document(row.document);
-  change.set_registered_at_ms(row.registered_at.time_since_epoch().count());
-  return change;
-}
-
-std::string key_of(std::string_view schema_id, const Version& version) {
-  return std::string(schema_id) + "/" + version.text();
-}
-
-}  // namespace
-
-std::optional<SchemaKind> parse_schema_kind(std::string_view name) {
-  using enum SchemaKind;
-  for (const SchemaKind kind : {kJsonSchema, kAvro, kMetricsTable, kProtobuf}) {
-    if (name_of(kind) == name) return kind;
-  }
-  return std::nullopt;
-}
-
-/// A dry run does all of it and undoes it in the end.
-template <typename T>
-Result<T> SchemaStore::write(const WriteOptions& options,
-                             const std::function<Result<T>(postgres::Transaction&)>& body) {
-  std::optional<T> dry;
-  auto written = postgres::transaction(
-      pool_, {.tenant = options.tenant}, [&](postgres::Transaction& sql) -> Result<T> {
-        SLUICE_TRY_ASSIGN(T value, body(sql));
-        if (!options.is_dry_run) return value;
-        dry = std::move(value);
-        return fail(Error(ErrorCode::kCancelled, "dry run").with_reason(std::string(kDryRunDone)));
-      });
-  if (!written && written.error().reason() == kDryRunDone) return *std::move(dry);
-  return written;
 }
 
 // --- Schemas
@@ -270,157 +222,6 @@ Result<> SchemaStore::remove_version(std::string_view schema_id, const Version& 
                     {options.tenant, schema_id}));
     const std::string key = key_of(schema_id, version);
     SLUICE_TRY(tell(sql, options, key, std::nullopt, "schema/" + key));
-    return true;
-  });
-  if (!removed) return fail(removed.error());
-  return {};
-}
-
-// --- Units
-
-Result<std::vector<UnitRow>> SchemaStore::list_units(const TenantId& tenant, std::string_view after,
-                                                     std::int64_t limit) {
-  return postgres::transaction(
-      pool_, {.tenant = tenant, .read_only = true},
-      [&](postgres::Transaction& sql) -> Result<std::vector<UnitRow>> {
-        SLUICE_TRY_ASSIGN(const Rows rows,
-                          sql.query("SELECT * FROM units WHERE tenant_id = $1 AND name > $2 "
-                                    "ORDER BY name LIMIT $3",
-                                    {tenant, after, limit}));
-        return read_all(rows, read_unit);
-      });
-}
-
-Result<UnitRow> SchemaStore::find_unit(const TenantId& tenant, std::string_view name) {
-  return postgres::transaction(
-      pool_, {.tenant = tenant, .read_only = true},
-      [&](postgres::Transaction& sql) -> Result<UnitRow> {
-        SLUICE_TRY_ASSIGN(
-            const Rows rows,
-            sql.query("SELECT * FROM units WHERE tenant_id = $1 AND name = $2", {tenant, name}));
-        return read_one(rows, read_unit, "unit");
-      });
-}
-
-Result<UnitRow> SchemaStore::put_unit(const UnitRow& unit, const WriteOptions& options) {
-  return write<UnitRow>(options, [&](postgres::Transaction& sql) -> Result<UnitRow> {
-    SLUICE_TRY_ASSIGN(const Rows found,
-                      sql.query("SELECT revision FROM units WHERE tenant_id = $1 AND name = $2 "
-                                "FOR UPDATE",
-                                {options.tenant, unit.name}));
-    SLUICE_TRY(options.preconditions.check_write(revision_of(found)));
-    SLUICE_TRY_ASSIGN(
-        const Rows rows,
-        sql.query("INSERT INTO units (tenant_id, name, base, factor, shift, aliases) "
-                  "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, name) DO UPDATE SET "
-                  "base = $3, factor = $4, shift = $5, aliases = $6, "
-                  "revision = nextval('revision'), updated_at = now() RETURNING *",
-                  {options.tenant, unit.name, unit.base, unit.factor, unit.offset, unit.aliases}));
-    UnitRow stored = read_unit(rows.one());
-    schema::v1::SchemaChange change = change_of(options, stored.revision);
-    schema::v1::UnitState& state = *change.mutable_unit();
-    state.set_name(stored.name);
-    state.set_base(stored.base);
-    state.set_factor(stored.factor);
-    state.set_offset(stored.offset);
-    for (const std::string& alias : stored.aliases) state.add_aliases(alias);
-    SLUICE_TRY(tell(sql, options, "$unit/" + unit.name, change, "unit/" + unit.name));
-    return stored;
-  });
-}
-
-Result<> SchemaStore::remove_unit(std::string_view name, const WriteOptions& options) {
-  const auto removed = write<bool>(options, [&](postgres::Transaction& sql) -> Result<bool> {
-    SLUICE_TRY_ASSIGN(const Rows found,
-                      sql.query("SELECT revision FROM units WHERE tenant_id = $1 AND name = $2 "
-                                "FOR UPDATE",
-                                {options.tenant, name}));
-    if (found.empty()) return fail(ErrorCode::kNotFound, "no such unit");
-    SLUICE_TRY(options.preconditions.check_write(revision_of(found)));
-    SLUICE_TRY(sql.execute("DELETE FROM units WHERE tenant_id = $1 AND name = $2",
-                           {options.tenant, name}));
-    SLUICE_TRY(tell(sql, options, "$unit/" + std::string(name), std::nullopt,
-                    "unit/" + std::string(name)));
-    return true;
-  });
-  if (!removed) return fail(removed.error());
-  return {};
-}
-
-// --- Outlier policies
-
-Result<std::vector<PolicyRow>> SchemaStore::list_policies(const TenantId& tenant,
-                                                          std::string_view schema_id,
-                                                          std::string_view after_schema,
-                                                          std::string_view after_metric,
-                                                          std::int64_t limit) {
-  return postgres::transaction(
-      pool_, {.tenant = tenant, .read_only = true},
-      [&](postgres::Transaction& sql) -> Result<std::vector<PolicyRow>> {
-        SLUICE_TRY_ASSIGN(
-            const Rows rows,
-            sql.query("SELECT * FROM outlier_policies WHERE tenant_id = $1 "
-                      "AND ($2 = '' OR schema_id = $2) AND (schema_id, metric) > ($3, $4) "
-                      "ORDER BY schema_id, metric LIMIT $5",
-                      {tenant, schema_id, after_schema, after_metric, limit}));
-        return read_all(rows, read_policy);
-      });
-}
-
-Result<PolicyRow> SchemaStore::find_policy(const TenantId& tenant, std::string_view schema_id,
-                                           std::string_view metric) {
-  return postgres::transaction(
-      pool_, {.tenant = tenant, .read_only = true},
-      [&](postgres::Transaction& sql) -> Result<PolicyRow> {
-        SLUICE_TRY_ASSIGN(const Rows rows,
-                          sql.query("SELECT * FROM outlier_policies WHERE tenant_id = $1 AND "
-                                    "schema_id = $2 AND metric = $3",
-                                    {tenant, schema_id, metric}));
-        return read_one(rows, read_policy, "outlier policy");
-      });
-}
-
-Result<PolicyRow> SchemaStore::put_policy(const PolicyRow& policy, const WriteOptions& options) {
-  return write<PolicyRow>(options, [&](postgres::Transaction& sql) -> Result<PolicyRow> {
-    SLUICE_TRY_ASSIGN(const Rows found,
-                      sql.query("SELECT revision FROM outlier_policies WHERE tenant_id = $1 AND "
-                                "schema_id = $2 AND metric = $3 FOR UPDATE",
-                                {options.tenant, policy.schema_id, policy.metric}));
-    SLUICE_TRY(options.preconditions.check_write(revision_of(found)));
-    SLUICE_TRY_ASSIGN(
-        const Rows rows,
-        sql.query("INSERT INTO outlier_policies (tenant_id, schema_id, metric, settings) "
-                  "VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, schema_id, metric) DO UPDATE "
-                  "SET settings = $4, revision = nextval('revision'), updated_at = now() "
-                  "RETURNING *",
-                  {options.tenant, policy.schema_id, policy.metric, JsonView{policy.settings}}));
-    PolicyRow stored = read_policy(rows.one());
-    schema::v1::SchemaChange change = change_of(options, stored.revision);
-    schema::v1::OutlierPolicyState& state = *change.mutable_outlier_policy();
-    state.set_schema_id(stored.schema_id);
-    state.set_metric(stored.metric);
-    state.set_settings(policy.settings);
-    const std::string name = policy.schema_id + "/" + policy.metric;
-    SLUICE_TRY(tell(sql, options, "$outlier/" + name, change, "outlier_policy/" + name));
-    return stored;
-  });
-}
-
-Result<> SchemaStore::remove_policy(std::string_view schema_id, std::string_view metric,
-                                    const WriteOptions& options) {
-  const auto removed = write<bool>(options, [&](postgres::Transaction& sql) -> Result<bool> {
-    SLUICE_TRY_ASSIGN(const Rows found,
-                      sql.query("SELECT revision FROM outlier_policies WHERE tenant_id = $1 AND "
-                                "schema_id = $2 AND metric = $3 FOR UPDATE",
-                                {options.tenant, schema_id, metric}));
-    if (found.empty()) return fail(ErrorCode::kNotFound, "no such outlier policy");
-    SLUICE_TRY(options.preconditions.check_write(revision_of(found)));
-    SLUICE_TRY(
-        sql.execute("DELETE FROM outlier_policies WHERE tenant_id = $1 AND schema_id = $2 "
-                    "AND metric = $3",
-                    {options.tenant, schema_id, metric}));
-    const std::string name = std::string(schema_id) + "/" + std::string(metric);
-    SLUICE_TRY(tell(sql, options, "$outlier/" + name, std::nullopt, "outlier_policy/" + name));
     return true;
   });
   if (!removed) return fail(removed.error());

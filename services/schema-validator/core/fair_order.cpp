@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <sluice/base/planted_bug.h>
+
 namespace sluice::validator {
 namespace {
 
@@ -13,7 +15,7 @@ constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 std::span<const std::uint32_t> FairOrder::of(std::span<const Item> items) {
   order_.clear();
   group(items);
-  if (queues_.size() == 1) {
+  if (queues_.size() == 1 || SLUICE_PLANTED_BUG("validator_takes_no_turns")) {
     for (std::uint32_t i = 0; i < items.size(); ++i) order_.push_back(i);
     return order_;
   }
@@ -28,6 +30,7 @@ std::span<const std::uint32_t> FairOrder::of(std::span<const Item> items) {
     }
     std::erase_if(queues_, [](const Queue& queue) { return queue.first == kNone; });
   }
+  if (SLUICE_PLANTED_BUG("validator_forgets_order")) std::ranges::reverse(order_);
   return order_;
 }
 

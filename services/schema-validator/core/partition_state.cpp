@@ -15,7 +15,7 @@ Result<> PartitionState::restore(std::string_view device_key, std::string_view v
   }
   Place& place = restored_[std::string(device_key)];
   if (record.source_offset() < place.offset) return {};
-  SLUICE_TRY(devices_.restore(device_key, record.state()));
+  SLUICE_TRY(devices_.restore(device_key, record.state(), record.source_timestamp_ms()));
   place = {.offset = record.source_offset(), .timestamp_ms = record.source_timestamp_ms()};
   restored_through_ = std::max(restored_through_, place.offset);
   return {};
@@ -36,6 +36,11 @@ bool PartitionState::was_judged(std::string_view device_key, std::int64_t offset
 void PartitionState::note(std::int64_t offset, std::int64_t timestamp_ms) {
   offset_ = std::max(offset_, offset);
   timestamp_ms_ = std::max(timestamp_ms_, timestamp_ms);
+}
+
+std::size_t PartitionState::forget_silent(std::size_t max,
+                                          const std::function<void(std::string_view key)>& to) {
+  return devices_.forget_silent(timestamp_ms_ - silence_ms_, max, to);
 }
 
 std::size_t PartitionState::drain_dirty(

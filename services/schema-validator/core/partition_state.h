@@ -28,7 +28,9 @@ class PartitionState {
   /// `filter_capacity` messages with a sequence number a day are told from new ones without
   /// looking into their device's window.
   PartitionState(const StreamSettings& settings, std::size_t filter_capacity)
-      : filter_(filter_capacity), devices_(settings, filter_) {}
+      : filter_(filter_capacity),
+        devices_(settings, filter_),
+        silence_ms_(settings.time.max_age_ms + kDayMs) {}
 
   DeviceStates& devices() { return devices_; }
   const DeviceStates& devices() const { return devices_; }
@@ -53,6 +55,11 @@ class PartitionState {
       const std::function<void(std::string_view key, const std::string& value)>& to);
   std::int64_t place() const { return offset_; }
 
+  /// Forgets up to `max` devices that nothing was heard of for a day longer than a device's time is
+  /// believed, and tells their keys, whose records are to be deleted. By the times of the
+  /// partition's own messages: a partition that is far behind forgets nobody too early.
+  std::size_t forget_silent(std::size_t max, const std::function<void(std::string_view key)>& to);
+
  private:
   struct Place {
     std::int64_t offset = -1;
@@ -65,8 +72,11 @@ class PartitionState {
     }
   };
 
+  static constexpr std::int64_t kDayMs = 24LL * 3600 * 1000;
+
   SeenFilter filter_;
   DeviceStates devices_;
+  const std::int64_t silence_ms_;
   std::unordered_map<std::string, Place, Hash, std::equal_to<>> restored_;
   std::int64_t restored_through_ = -1;  // the furthest place of all
   std::int64_t offset_ = -1;

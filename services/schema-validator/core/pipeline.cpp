@@ -5,6 +5,7 @@
 #include <format>
 #include <limits>
 
+#include <sluice/base/planted_bug.h>
 #include <sluice/base/utf8.h>
 #include <sluice/telemetry/v1/rejected_message.pb.h>
 
@@ -89,7 +90,9 @@ Outcome Pipeline::judge(const SourceRecord& record, PartitionState& state,
     if (rejection) outputs.clear();
   }
   if (rejection) {
-    write_rejected(record, *rejection, outputs);
+    if (!SLUICE_PLANTED_BUG("validator_drops_rejected")) {
+      write_rejected(record, *rejection, outputs);
+    }
     return Outcome::kRejected;
   }
   return outputs.size() > 0 ? Outcome::kValid : Outcome::kReplay;
@@ -172,7 +175,10 @@ std::optional<Rejection> Pipeline::decode(const CompiledSchema* schema,
                                  .protobuf = schema == nullptr ? nullptr : schema->protobuf()},
                                 extractor_);
   }
-  if (rejection) return rejection;
+  if (rejection) {
+    if (rejection->pointer.empty()) rejection->pointer = extractor_.place();
+    return rejection;
+  }
   return extractor_.finish();
 }
 

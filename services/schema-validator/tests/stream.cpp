@@ -98,7 +98,13 @@ std::string Stream::send(const RawMessage& message) {
   return message.message_id();
 }
 
-void Stream::send_all(const std::vector<RawMessage>& messages) {
+void Stream::send_all(const std::vector<RawMessage>& messages) { send(messages, std::nullopt); }
+
+void Stream::send_to(std::int32_t partition, const std::vector<RawMessage>& messages) {
+  send(messages, partition);
+}
+
+void Stream::send(const std::vector<RawMessage>& messages, std::optional<std::int32_t> partition) {
   std::vector<std::pair<std::string, std::string>> texts;
   for (const RawMessage& message : messages) {
     texts.emplace_back(message.tenant() + "/" + message.device(), message.SerializeAsString());
@@ -106,6 +112,7 @@ void Stream::send_all(const std::vector<RawMessage>& messages) {
   std::vector<kafka::Record> records;
   for (const auto& [key, value] : texts) {
     records.push_back({.topic = kafka::topics::kTelemetryRaw.name, .key = key, .value = value});
+    if (partition) records.back().partition = kafka::Partition(*partition);
   }
   must(sender_->send_and_wait(records, 60s));
 }

@@ -60,6 +60,8 @@ class Stream {
   /// Gives its id.
   std::string send(const RawMessage& message);
   void send_all(const std::vector<RawMessage>& messages);
+  /// The same, all into one partition.
+  void send_to(std::int32_t partition, const std::vector<RawMessage>& messages);
 
   /// All that a topic holds now, partition by partition.
   std::vector<ValidMessage> valid();
@@ -73,6 +75,7 @@ class Stream {
   bool wait_until_done();
 
  private:
+  void send(const std::vector<RawMessage>& messages, std::optional<std::int32_t> partition);
   template <typename Message>
   std::vector<Message> all(std::string_view topic);
 

@@ -1,6 +1,7 @@
 // What becomes of messages, as the topics around the service show it.
 #include "stream.h"
 
+#include <algorithm>
 #include <csignal>
 #include <format>
 #include <thread>
@@ -101,6 +102,8 @@ TEST(StreamTest, AMixedBatchIsExplainedWithinBoundedMemory) {
   for (std::size_t i = 0; i < binary.size(); ++i) binary[i] = static_cast<char>(i * 37 % 256);
   std::string deep = "1";
   for (int i = 0; i < 100; ++i) deep = R"({"a": )" + deep + "}";
+  std::string too_deep;  // the first level that is one too many, of max_payload_depth
+  for (int i = 0; i < 32; ++i) too_deep += "/a";
   struct Case {
     RawMessage message;
     std::string reason;
@@ -113,7 +116,7 @@ TEST(StreamTest, AMixedBatchIsExplainedWithinBoundedMemory) {
       {make(R"({"metrics": {"temperature": 500}})"), "schema_violation", "/metrics/temperature"},
       {make(R"([{"metrics": {"temperature": 1}}, {"metrics": {"temperature": "hot"}}])"),
        "schema_violation", "/1/metrics/temperature"},
-      {make(deep), "payload_too_deep", ""},
+      {make(deep), "payload_too_deep", too_deep},
       {make(R"({"metrics": {"temperature": 2)"), "malformed_payload", ""},
       {make(binary), "malformed_payload", ""},
       {make(bomb, "gzip"), "payload_too_large", ""},
@@ -236,6 +239,34 @@ TEST(StreamTest, ANewVersionOfASchemaIsInUseSoon) {
   ASSERT_TRUE(stream.wait_until_done());
   ASSERT_TRUE(stream.valid_by_id().contains(id)) << stream.rejected()[0].DebugString();
   EXPECT_EQ(stream.valid_by_id().at(id).front().schema_version(), "1.1");
+}
+
+TEST(StreamTest, AQuietTenantIsNotBehindTheWholeOfAFlood) {
+  Stream stream;
+  std::vector<RawMessage> messages;
+  std::string quiet;
+  for (int i = 0; i < 900; ++i) {
+    messages.push_back(stream.message("d" + std::to_string(i % 10), R"({"temperature": 20})"));
+    if (i != 600) {
+      messages.back().set_tenant("flood");
+    } else {
+      quiet = messages.back().message_id();
+    }
+  }
+  stream.send_to(5, messages);
+  const auto validator = stream.start();
+  ASSERT_TRUE(stream.wait_until_done()) << validator->process().output();
+  const auto valid = stream.valid();
+  ASSERT_EQ(valid.size(), messages.size());
+  const auto found = std::ranges::find(valid, quiet, &ValidMessage::message_id);
+  // Whatever Kafka handed over at once, in it the flood had no more than its turns before.
+  EXPECT_LT(found - valid.begin(), 550);
+  std::map<std::string, std::int64_t> last;
+  for (const ValidMessage& message : valid) {
+    std::int64_t& before = last[message.tenant() + "/" + message.device()];
+    EXPECT_LE(before, message.received_at_ms()) << "a device's order";
+    before = message.received_at_ms();
+  }
 }
 
 TEST(StreamTest, TwoWorkersShareThePartitionsAndKeepTheStates) {

@@ -82,6 +82,16 @@ int main(int argc, char** argv) {
              "020261"),
        unhex("03 92 83 a2626e a2643a a16e a161 a176 01 84 a16e a162 a174 fb a27673 a178 a2626b c3"),
        unhex("04 28b52ffd 2004 210000 74657874")});
+  // A schema, how much of the end lies behind the payload, and the payload.
+  const auto flat = [](char schema, char behind, std::string_view json) {
+    return std::string{schema, behind} + std::string(json);
+  };
+  write(folder / "flat_json",
+        {flat(0, 100,
+              R"({"ts":1700000000123,"temp":21.53,"hum":40.25,"n":37,"ok":true,"mode":"on"})"),
+         flat(1, 100, R"([{"ts": 1.7e9, "temp": -1, "x": "y"}, {"temp": 0.1, "seq": 4}])"),
+         flat(2, 5, R"({"metrics":{"a":1,"b":2.5e-3},"seq":7,"buffered":true})"),
+         flat(3, 100, R"({"temp":1,"engine":{"rpm":900},"text":"abc","hot":70,"free":null})")});
   write(folder / "protobuf", {protobuf_seed()});
   write(folder / "device_state", {state_seed(1), state_seed(20), state_seed(700)});
   return 0;

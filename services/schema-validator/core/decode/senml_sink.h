@@ -86,7 +86,31 @@ class SenmlSink final : public PayloadSink {
     std::optional<Number> sum{};
   };
 
-  enum class Field : std::uint8_t;
+  enum class Field : std::uint8_t {
+    kBaseVersion,
+    kBaseName,
+    kBaseTime,
+    kBaseUnit,
+    kBaseValue,
+    kBaseSum,
+    kName,
+    kUnit,
+    kValue,
+    kStringValue,
+    kBoolValue,
+    kDataValue,
+    kSum,
+    kTime,
+    kUpdateTime,
+    kIgnored,
+  };
+
+  static double as_double(const Number& number) {
+    const auto* integer = std::get_if<std::int64_t>(&number);
+    return integer != nullptr ? static_cast<double>(*integer) : std::get<double>(number);
+  }
+  /// Integers stay integers while they fit.
+  static Number add(const Number& a, const Number& b);
 
   bool refuse(RejectReason reason, std::string detail);
   bool on_number(Number value);

@@ -225,6 +225,14 @@ JsonDecoder::~JsonDecoder() = default;
 
 std::optional<Rejection> JsonDecoder::decode(std::span<const std::byte> payload,
                                              const PayloadLimits& limits, Extractor& extractor) {
+  const std::string_view json(reinterpret_cast<const char*>(payload.data()), payload.size());
+  if (extractor.take_flat_json(json, limits)) return std::nullopt;
+  return decode_generally(payload, limits, extractor);
+}
+
+std::optional<Rejection> JsonDecoder::decode_generally(std::span<const std::byte> payload,
+                                                       const PayloadLimits& limits,
+                                                       Extractor& extractor) {
   return decode_with(inside_->parser, payload, limits, extractor);
 }
 

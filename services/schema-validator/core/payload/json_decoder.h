@@ -24,10 +24,13 @@ class JsonDecoder {
   JsonDecoder(const JsonDecoder&) = delete;
   JsonDecoder& operator=(const JsonDecoder&) = delete;
 
-  /// Tells `payload` to `extractor`, without virtual calls. The rejection is what only a decoder
-  /// can know; nullopt: all was told, or the extractor wanted no more.
+  /// Tells `payload` to `extractor`, which may read common shapes by itself. The rejection is what
+  /// only a decoder can know; nullopt: all was told, or the extractor wanted no more.
   std::optional<Rejection> decode(std::span<const std::byte> payload, const PayloadLimits& limits,
                                   Extractor& extractor);
+  /// The same without that shorter way: what it has to agree with.
+  std::optional<Rejection> decode_generally(std::span<const std::byte> payload,
+                                            const PayloadLimits& limits, Extractor& extractor);
   /// The same for any sink.
   std::optional<Rejection> decode(std::span<const std::byte> payload, const PayloadLimits& limits,
                                   PayloadSink& sink);

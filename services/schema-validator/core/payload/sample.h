@@ -10,10 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include <sluice/ingest/valid_message.h>
+
 namespace sluice::validator {
 
-/// Remarks about a reading or a sample, as bits: 1 << telemetry.v1.Quality.
-using QualityBits = std::uint32_t;
+/// Remarks about a reading or a sample.
+using ingest::QualityBits;
 inline constexpr QualityBits kOutlier = 1U << 1U;
 inline constexpr QualityBits kClockSkewed = 1U << 2U;
 inline constexpr QualityBits kLate = 1U << 3U;
@@ -28,10 +30,11 @@ struct Reading {
   std::string_view unit{};  // after conversion; empty where it has none
   ValueType type = ValueType::kDouble;
   QualityBits quality = 0;
-  double number = 0;            // kDouble
-  std::int64_t integer = 0;     // kInt64; kBool as 0 and 1
-  std::string_view text{};      // kString, kBytes
-  std::uint32_t metric_id = 0;  // the metric's place in its schema: an index for per-metric state
+  double number = 0;              // kDouble
+  std::int64_t integer = 0;       // kInt64; kBool as 0 and 1
+  std::string_view text{};        // kString, kBytes
+  std::uint32_t metric_id = 0;    // the metric's place in its schema: an index for per-metric state
+  std::uint64_t metric_hash = 0;  // hash_text() of its name, where the schema knows it; else 0
 };
 
 /// What a device said of one moment: one object of the payload. A payload is one or several.

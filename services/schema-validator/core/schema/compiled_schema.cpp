@@ -1,5 +1,6 @@
 #include "core/schema/compiled_schema.h"
 
+#include "core/schema/flat_plan.h"
 #include "core/schema/lowering.h"
 #include "core/schema/program.h"
 
@@ -69,7 +70,9 @@ std::string_view name_of(SchemaKind kind) {
 }
 
 CompiledSchema::CompiledSchema(SchemaKind kind, std::unique_ptr<const Program> program)
-    : kind_(kind), program_(std::move(program)) {}
+    : kind_(kind),
+      program_(std::move(program)),
+      flat_(is_one_pass() ? std::make_unique<const FlatPlan>(program_.get()) : nullptr) {}
 CompiledSchema::~CompiledSchema() = default;
 
 std::span<const MetricInfo> CompiledSchema::metrics() const { return program_->metrics; }

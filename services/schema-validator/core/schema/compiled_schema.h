@@ -39,6 +39,7 @@ struct MetricInfo {
   bool is_required = false;
 };
 
+struct FlatPlan;
 struct Program;
 
 /// A registered document, ready to judge payloads. Immutable; shared by the workers that judge.
@@ -57,10 +58,13 @@ class CompiledSchema {
   bool is_one_pass() const;
 
   const Program& program() const { return *program_; }
+  /// How the common shapes of JSON are read by it; null where it is not one-pass.
+  const FlatPlan* flat() const { return flat_.get(); }
 
  private:
   const SchemaKind kind_;
   const std::unique_ptr<const Program> program_;
+  const std::unique_ptr<const FlatPlan> flat_;  // of *program_
 };
 
 /// Compiles a document. The error is kInvalidArgument, reason "invalid_schema", and has a fault

@@ -3,6 +3,7 @@
 #include "core/payload/rejection.h"
 #include "core/payload/sample.h"
 #include "core/schema/extractor.h"
+#include "core/schema/flat_plan.h"
 #include "core/schema/key_set.h"
 #include "core/schema/program.h"
 #include "core/schema/tape.h"
@@ -68,6 +69,7 @@ struct Extractor::Inside {
   bool open(bool is_array);
   bool key(std::string_view key);
   bool close();
+  bool take_flat(std::string_view json, const PayloadLimits& limits);
 
   // --- Fields of the schema
   /// With `is_converted` the value is in the metric's own unit already.
@@ -113,6 +115,7 @@ struct Extractor::Inside {
 
   const ExtractPolicy policy;
   const Program* program = nullptr;
+  const FlatPlan* flat = nullptr;
   Extracted* into = nullptr;
   std::string_view payload{};
   bool has_rules = false;
@@ -135,6 +138,7 @@ struct Extractor::Inside {
   struct Order {
     const Program* program = nullptr;
     std::vector<std::uint32_t> after{};  // by field + 1; 0: at the beginning
+    std::vector<std::uint32_t> flat{};   // by FlatPlan's places
   };
   std::array<Order, 64> orders{};
   Order* order = nullptr;

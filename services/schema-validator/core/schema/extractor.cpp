@@ -2,6 +2,7 @@
 
 #include "core/payload/timestamp.h"
 #include "core/schema/extraction.h"
+#include "core/schema/flat_reader.h"
 
 #include <sluice/base/check.h>
 
@@ -9,12 +10,38 @@ namespace sluice::validator {
 
 using Inside = Extractor::Inside;
 
+namespace {
+
+/// Of messages without a schema.
+const FlatPlan& free_plan() {
+  static const FlatPlan kPlan(nullptr);
+  return kPlan;
+}
+
+}  // namespace
+
 Extractor::Extractor(const ExtractPolicy& policy) : inside_(std::make_unique<Inside>(policy)) {}
 Extractor::~Extractor() = default;
 
 void Extractor::begin(const CompiledSchema* schema, Extracted& into,
                       std::span<const std::byte> payload) {
   inside_->begin(schema, into, payload);
+}
+
+bool Extractor::take_flat_json(std::string_view json, const PayloadLimits& limits) {
+  return inside_->take_flat(json, limits);
+}
+
+std::string Extractor::place() const {
+  const Inside& in = *inside_;
+  std::string pointer = in.pointer({});
+  // An element is counted when it is told, which this one was not yet.
+  if (!in.frames.empty() && in.frames.back().is_array) {
+    const std::uint32_t index = in.frames.back().index;
+    if (index > 0) pointer.resize(pointer.rfind('/'));
+    pointer += '/' + std::to_string(index);
+  }
+  return pointer;
 }
 
 std::optional<Rejection> Extractor::finish() {
@@ -47,6 +74,7 @@ bool Extractor::end_array() { return inside_->close(); }
 void Inside::begin(const CompiledSchema* schema, Extracted& extracted,
                    std::span<const std::byte> bytes) {
   program = schema != nullptr ? &schema->program() : nullptr;
+  flat = schema != nullptr ? schema->flat() : &free_plan();
   has_rules = program != nullptr && program->rules != nullptr;
   into = &extracted;
   into->clear();
@@ -59,9 +87,9 @@ void Inside::begin(const CompiledSchema* schema, Extracted& extracted,
   name.clear();
   known.clear();
   objects = 0;
+  order = &orders[(reinterpret_cast<std::uintptr_t>(program) >> 6U) % orders.size()];
   if (program == nullptr) return;
   if (seen.size() < program->fields.size()) seen.resize(program->fields.size(), 0);
-  order = &orders[(reinterpret_cast<std::uintptr_t>(program) >> 6U) % orders.size()];
   // A program may have come to lie where another one did: what is left of that one is a bad hint,
   // and no more than that.
   if (order->program != program || order->after.size() != program->fields.size() + 1) {
@@ -73,13 +101,32 @@ void Inside::begin(const CompiledSchema* schema, Extracted& extracted,
   }
 }
 
+bool Inside::take_flat(std::string_view json, const PayloadLimits& limits) {
+  // No part of it can pass what the whole does not.
+  if (flat == nullptr || json.size() > limits.max_bytes || json.size() > limits.max_text ||
+      json.size() / 2 >= limits.max_values) {
+    return false;
+  }
+  FlatReader::Order& hints = order->flat;
+  if (hints.size() != flat->places()) hints.assign(flat->places(), 0);
+  is_done = FlatReader(*this, *flat, hints, limits.max_depth).read(json);
+  if (!is_done) {
+    into->clear();
+    rejection.reset();
+    next = Next::kPayload;
+  }
+  return is_done;
+}
+
 // --- Structure
 
 bool Inside::open(bool is_array) {
-  Frame frame{.is_array = is_array,
-              .key_begin = static_cast<std::uint32_t>(keys.size()),
-              .name_size = static_cast<std::uint32_t>(name.size()),
-              .id = ++objects};
+  Frame frame{
+      .is_array = is_array,
+      .key_begin = static_cast<std::uint32_t>(keys.size()),
+      // Not name's own size: the last reading beside this object may have left its name there.
+      .name_size = frames.empty() ? 0 : frames.back().name_size,
+      .id = ++objects};
   if (!frames.empty() && frames.back().is_array) ++frames.back().index;
   switch (next) {
     case Next::kPayload:
@@ -182,154 +229,6 @@ bool Inside::close() {
     next = outer.kind == Kind::kSamples ? Next::kElement
            : outer.kind == Kind::kFree  ? Next::kFree
                                         : Next::kIgnored;
-  }
-  return true;
-}
-
-// --- Members
-
-bool Inside::key(std::string_view key) {
-  Frame& frame = frames.back();
-  switch (frame.kind) {
-    case Kind::kSample:
-    case Kind::kLifted:
-      return root_key(frame, key);
-    case Kind::kObject: {
-      const std::uint32_t field = find(frame, key);
-      return field != kNone ? found(frame, field) : unknown_key(frame, key);
-    }
-    case Kind::kQuantity:
-      note_key(frame, key);
-      if (!once(frame, key)) return false;
-      next = key == "value" ? Next::kQuantityValue : Next::kQuantityUnit;
-      return key == "value" || key == "unit" ||
-             reject(RejectReason::kSchemaViolation, "a quantity has a value and a unit alone");
-    case Kind::kFree:
-      note_key(frame, key);
-      next = Next::kFree;
-      return once(frame, key);
-    default:
-      note_key(frame, key);
-      next = Next::kIgnored;
-      if (is_recording()) tape.key(key);
-      return once(frame, key);
-  }
-}
-
-bool Inside::root_key(Frame& frame, std::string_view key) {
-  if (program != nullptr) {
-    const std::uint32_t field = find(frame, key);
-    if (field != kNone) return found(frame, field);
-  }
-  if (frame.kind == Kind::kSample && !(program != nullptr && program->is_envelope)) {
-    if (key == "metrics" || key == "values") {
-      note_key(frame, key);
-      next = Next::kLifted;
-      return once(frame, key);
-    }
-  }
-  if (frame.kind == Kind::kSample) {
-    const Next reserved = key == "ts"         ? Next::kTime
-                          : key == "seq"      ? Next::kSequence
-                          : key == "buffered" ? Next::kBuffered
-                                              : Next::kPayload;
-    if (reserved != Next::kPayload) {
-      note_key(frame, key);
-      next = reserved;
-      return once(frame, key);
-    }
-  }
-  return unknown_key(frame, key);
-}
-
-bool Inside::unknown_key(Frame& frame, std::string_view key) {
-  note_key(frame, key);
-  // Members of `metrics` and of the sample itself are one and the same thing.
-  const Frame& owner = frame.kind == Kind::kLifted ? frames[frames.size() - 2] : frame;
-  if (!once(owner, key)) return false;
-  const Additional additional =
-      program == nullptr ? Additional::kKeep : program->objects[frame.object].additional;
-  if (additional == Additional::kReject) {
-    return reject(RejectReason::kSchemaViolation, "the schema does not name this member");
-  }
-  if (is_recording()) tape.key(key);
-  if (additional == Additional::kIgnore) {
-    next = Next::kIgnored;
-    return true;
-  }
-  next = Next::kFree;
-  if (frame.kind == Kind::kObject) {
-    // The name begins with those of the objects around it, which the schema has joined already.
-    name.clear();
-    for (const Frame& each : frames) {
-      if (each.kind != Kind::kObject) continue;
-      const Frame& holder = *(&each - 1);
-      name.append(program->fields[holder.field].key).push_back('.');
-    }
-    if (!name.empty()) name.pop_back();
-    frame.name_size = static_cast<std::uint32_t>(name.size());
-  }
-  return true;
-}
-
-void Inside::note_key(Frame& frame, std::string_view key) {
-  frame.field = kNone;
-  keys.resize(frame.key_begin);
-  keys.append(key);
-}
-
-bool Inside::found(Frame& frame, std::uint32_t field) {
-  order->after[last_field + 1] = field;
-  last_field = field;
-  frame.field = field;
-  next = Next::kField;
-  next_field = field;
-  if (seen[field] == stamp) {
-    return reject(RejectReason::kMalformedPayload, "the member stands here twice");
-  }
-  seen[field] = stamp;
-  if (has_rules && frame.is_recorded) tape.key(program->fields[field].key);
-  return true;
-}
-
-std::uint32_t Inside::find(const Frame& frame, std::string_view key) {
-  // kNone + 1 is 0: the beginning.
-  const std::uint32_t likely = order->after[last_field + 1];
-  const ObjectRule& rule = program->objects[frame.object];
-  if (likely != kNone && program->fields[likely].key == key) {
-    // The hint may be of another object.
-    const bool is_ours =
-        !rule.fields.empty() && likely >= rule.fields.front() && likely <= rule.fields.back();
-    if (is_ours) return likely;
-  }
-  const auto it = rule.by_key.find(key);
-  return it == rule.by_key.end() ? kNone : it->second;
-}
-
-bool Inside::once(const Frame& frame, std::string_view key) {
-  switch (known.add(frame.id, key)) {
-    case KeySet::Outcome::kNew:
-      return true;
-    case KeySet::Outcome::kKnown:
-      return reject(RejectReason::kMalformedPayload, "the member stands here twice");
-    case KeySet::Outcome::kCrowded:
-      break;
-  }
-  return reject(RejectReason::kPayloadTooComplex, "member names that are made to slow us down");
-}
-
-/// Appends the member at work to the dotted name.
-bool Inside::free_name() {
-  const Frame& frame = frames.back();
-  name.resize(frame.name_size);
-  if (!name.empty()) name.push_back('.');
-  if (frame.is_array) {
-    name.append(std::to_string(frame.index - 1));
-  } else {
-    name.append(keys, frame.key_begin);
-  }
-  if (name.empty() || name.size() > policy.max_name) {
-    return reject(RejectReason::kPayloadTooComplex, "a metric's name is empty or too long");
   }
   return true;
 }

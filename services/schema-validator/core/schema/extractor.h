@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace sluice::validator {
@@ -43,6 +44,12 @@ class Extractor final : public PayloadSink {
   /// that lie within `payload` are referred to, all others are copied into `into`.
   void begin(const CompiledSchema* schema, Extracted& into,
              std::span<const std::byte> payload = {});
+  /// Reads the whole payload at once where it is JSON of a common shape that the schema has nothing
+  /// against: then it is as though a decoder had told it. False: nothing was done. Behind `json`
+  /// kPayloadPadding bytes are readable.
+  bool take_flat_json(std::string_view json, const PayloadLimits& limits);
+  /// The JSON pointer of the value that is being read: where a decoder met what it cannot read.
+  std::string place() const;
   /// What is wrong with the message, if anything is; else `into` is complete.
   std::optional<Rejection> finish();
 

@@ -149,6 +149,12 @@ TEST(Extractor, RefusesMembersThatStandTwice) {
   EXPECT_EQ(judge(lenient.get(), R"({"a":1,"x":{"y":1,"z":{"y":2}}})"), "a=1d");
 }
 
+TEST(Extractor, WhatMetricsHoldsIsNamedAsThoughItStoodBesideThem) {
+  Judge judge;
+  EXPECT_EQ(judge(nullptr, R"({"a":1,"metrics":{"b":2,"c":{"d":3}}})"), "a=1i b=2i c.d=3i");
+  EXPECT_EQ(judge(nullptr, R"({"a":[1],"b":{"c":2},"values":{"d":[3]}})"), "a.0=1i b.c=2i d.0=3i");
+}
+
 TEST(Extractor, InfersReadingsWithoutASchema) {
   Judge judge;
   EXPECT_EQ(judge(nullptr, R"({"ts":1700000000,"t":21,"h":40.5,"on":true,"who":"me","n":null})"),

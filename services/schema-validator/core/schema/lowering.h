@@ -16,6 +16,9 @@
 
 namespace sluice::validator {
 
+/// Whether a keyword says nothing about what is valid.
+bool is_annotation(const std::string& name);
+
 /// Brings a JSON Schema into the flat tables of a Program, as far as they can say it.
 class Lowering {
  public:

@@ -90,6 +90,7 @@ struct Program {
   std::vector<Field> fields{};
   std::vector<ObjectRule> objects{};  // the first is the root; none: no schema
   std::vector<MetricInfo> metrics{};
+  std::vector<std::uint64_t> metric_hashes{};  // hash_text() of their names
   std::unordered_map<std::string_view, std::uint32_t> metric_by_name{};
   UnitTable units{};
   /// The root names `metrics` or `values` itself; else it is what they hold.

@@ -1,5 +1,4 @@
-#include "core/schema/ecma_regex.h"
-#include "core/schema/rules_inside.h"
+#include "core/schema/rules_evaluation.h"
 
 #include <algorithm>
 #include <cmath>
@@ -68,75 +67,7 @@ std::size_t characters(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
-/// Applies the rules to one value. What the branches of anyOf and the like find wrong is their own
-/// affair: only what is told with `quiet_` at zero is the message's fault.
-class Evaluation {
- public:
-  using Marks = std::vector<char>;  // members or items that some rule has looked at
-
-  Evaluation(const JsonRules::Inside& rules, const Tape& tape, std::size_t steps)
-      : all_(rules), tape_(tape), steps_(steps) {}
-
-  bool obeys(Rule::Index index, std::uint32_t at, Marks* outer);
-  JsonRules::Violation take_violation() { return std::move(violation_); }
-  bool is_out_of_steps() const { return is_out_; }
-
- private:
-  struct Step {
-    std::uint32_t node = 0;
-    std::uint32_t index = 0;
-    bool is_item = false;
-  };
-
-  bool number(const Rule& rule, const Tape::Node& node);
-  bool text(const Rule& rule, std::string_view text);
-  bool object(const Rule& rule, std::uint32_t at, Marks* marks);
-  bool members(const Rule& rule, std::uint32_t at, Marks* marks);
-  bool array(const Rule& rule, std::uint32_t at, Marks* marks);
-  bool branches(const Rule& rule, std::uint32_t at, Marks* marks);
-  bool any_of(const Rule& rule, std::uint32_t at, Marks* marks);
-  bool left_over(const Rule& rule, std::uint32_t at, Marks* marks);
-  bool is_unique(std::uint32_t at);
-
-  bool child(Rule::Index rule, std::uint32_t at, std::uint32_t index, bool is_item) {
-    path_.push_back({at, index, is_item});
-    const bool is_good = obeys(rule, at, nullptr);
-    path_.pop_back();
-    return is_good;
-  }
-  bool silently(Rule::Index rule, std::uint32_t at, Marks* marks) {
-    ++quiet_;
-    const bool is_good = obeys(rule, at, marks);
-    --quiet_;
-    return is_good;
-  }
-  bool is_equal(const Tape& a, std::uint32_t left, const Tape& b, std::uint32_t right);
-  bool has_member(std::uint32_t at, std::string_view key) {
-    for (auto i = tape_[at].first; i != Tape::kNone; i = tape_[i].next) {
-      if (!step()) return false;
-      if (tape_.key_of(tape_[i]) == key) return true;
-    }
-    return false;
-  }
-  bool step() {
-    if (steps_ == 0) {
-      is_out_ = true;
-      return false;
-    }
-    --steps_;
-    return true;
-  }
-  bool broken(std::string detail);
-
-  const JsonRules::Inside& all_;
-  const Tape& tape_;
-  std::size_t steps_;
-  std::size_t open_ = 0;
-  int quiet_ = 0;
-  bool is_out_ = false;
-  std::vector<Step> path_;
-  JsonRules::Violation violation_;
-};
+}  // namespace
 
 bool Evaluation::broken(std::string detail) {
   if (quiet_ > 0 || !violation_.detail.empty()) return false;
@@ -247,99 +178,6 @@ bool Evaluation::text(const Rule& rule, std::string_view text) {
   return true;
 }
 
-bool Evaluation::object(const Rule& rule, std::uint32_t at, Marks* marks) {
-  const Tape::Node& node = tape_[at];
-  if (node.count < rule.min_properties) return broken("fewer members than required");
-  if (node.count > rule.max_properties) return broken("more members than allowed");
-  for (const std::string& key : rule.required) {
-    if (!has_member(at, key)) return broken("lacks the member \"" + key + "\"");
-  }
-  for (const auto& [key, others] : rule.dependent_required) {
-    if (!has_member(at, key)) continue;
-    for (const std::string& other : others) {
-      if (!has_member(at, other)) return broken("has \"" + key + "\" without \"" + other + "\"");
-    }
-  }
-  for (const auto& [key, schema] : rule.dependent_schemas) {
-    if (has_member(at, key) && !obeys(schema, at, marks)) return false;
-  }
-  return members(rule, at, marks);
-}
-
-bool Evaluation::members(const Rule& rule, std::uint32_t at, Marks* marks) {
-  if (rule.properties.empty() && rule.pattern_properties.empty() && !rule.additional_properties &&
-      !rule.property_names) {
-    return true;
-  }
-  std::size_t place = 0;
-  for (auto i = tape_[at].first; i != Tape::kNone; i = tape_[i].next, ++place) {
-    if (!step()) return false;
-    const std::string key(tape_.key_of(tape_[i]));
-    bool is_known = false;
-    if (rule.property_names) {
-      Tape name;
-      name.add_string(key);
-      Evaluation names(all_, name, steps_);
-      names.quiet_ = 1;
-      const bool is_good = names.obeys(*rule.property_names, 0, nullptr);
-      steps_ = names.steps_;
-      is_out_ |= names.is_out_;
-      if (!is_good) return broken("a member's name that is not allowed: " + key);
-    }
-    if (const auto found = rule.properties.find(key); found != rule.properties.end()) {
-      is_known = true;
-      if (!child(found->second, i, 0, false)) return false;
-    }
-    for (const auto& [pattern, schema] : rule.pattern_properties) {
-      if (!step()) return false;
-      if (!matches(*pattern, key)) continue;
-      is_known = true;
-      if (!child(schema, i, 0, false)) return false;
-    }
-    if (!is_known && rule.additional_properties) {
-      is_known = true;
-      if (!child(*rule.additional_properties, i, 0, false)) return false;
-    }
-    if (is_known && marks != nullptr) (*marks)[place] = 1;
-  }
-  return true;
-}
-
-bool Evaluation::is_unique(std::uint32_t at) {
-  for (auto i = tape_[at].first; i != Tape::kNone; i = tape_[i].next) {
-    for (auto j = tape_[i].next; j != Tape::kNone; j = tape_[j].next) {
-      if (is_equal(tape_, i, tape_, j)) return false;
-    }
-  }
-  return true;
-}
-
-bool Evaluation::array(const Rule& rule, std::uint32_t at, Marks* marks) {
-  const Tape::Node& node = tape_[at];
-  if (node.count < rule.min_items) return broken("fewer items than required");
-  if (node.count > rule.max_items) return broken("more items than allowed");
-  if (rule.has_unique_items && !is_unique(at)) return broken("two items are the same");
-  std::uint32_t place = 0;
-  std::size_t contained = 0;
-  for (auto i = node.first; i != Tape::kNone; i = tape_[i].next, ++place) {
-    if (place < rule.prefix_items.size()) {
-      if (!child(rule.prefix_items[place], i, place, true)) return false;
-    } else if (rule.items) {
-      if (!child(*rule.items, i, place, true)) return false;
-    }
-    bool is_looked_at = place < rule.prefix_items.size() || rule.items.has_value();
-    if (rule.contains && silently(*rule.contains, i, nullptr)) {
-      ++contained;
-      is_looked_at = true;
-    }
-    if (is_looked_at && marks != nullptr) (*marks)[place] = 1;
-  }
-  if (rule.contains && contained < rule.min_contains)
-    return broken("lacks an item it must contain");
-  if (rule.contains && contained > rule.max_contains) return broken("contains an item too often");
-  return true;
-}
-
 bool Evaluation::any_of(const Rule& rule, std::uint32_t at, Marks* marks) {
   bool is_any = rule.any_of.empty();
   for (const Rule::Index branch : rule.any_of) {
@@ -369,23 +207,6 @@ bool Evaluation::branches(const Rule& rule, std::uint32_t at, Marks* marks) {
   }
   return !is_out_;
 }
-
-bool Evaluation::left_over(const Rule& rule, std::uint32_t at, Marks* marks) {
-  if (marks == nullptr) return true;
-  const Tape::Node& node = tape_[at];
-  const bool is_object = node.type == JsonType::kObject;
-  const auto& schema = is_object ? rule.unevaluated_properties : rule.unevaluated_items;
-  if (!schema || (!is_object && node.type != JsonType::kArray)) return true;
-  std::uint32_t place = 0;
-  for (auto i = node.first; i != Tape::kNone; i = tape_[i].next, ++place) {
-    if ((*marks)[place] != 0) continue;
-    if (!child(*schema, i, place, !is_object)) return false;
-    (*marks)[place] = 1;
-  }
-  return true;
-}
-
-}  // namespace
 
 bool JsonRules::is_valid(const Tape& tape, std::uint32_t root, std::size_t max_steps,
                          Violation& violation) const {

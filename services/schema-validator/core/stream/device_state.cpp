@@ -1,242 +1,31 @@
 #include "core/stream/device_state.h"
 
-#include "core/stream/device_table.h"
-#include "core/stream/hash.h"
+#include "core/stream/device_state_inside.h"
 #include "core/stream/state_format.h"
 
-#include <algorithm>
 #include <bit>
-#include <cmath>
 #include <format>
 
 #include <sluice/base/check.h>
+#include <sluice/base/planted_bug.h>
 
 namespace sluice::validator {
-namespace {
 
-std::uint64_t mix(std::uint64_t seed, const void* bytes, std::size_t size) {
-  return hash_bytes(bytes, size, seed);
+void DeviceStates::Inside::keep_aside(const DeviceTable::Entry& entry) {
+  if (!entry.is_dirty || SLUICE_PLANTED_BUG("validator_evicts_unsaved_states")) return;
+  std::string bytes;
+  write_state(entry.state, bytes);
+  aside.insert_or_assign(entry.key, std::move(bytes));
 }
 
-std::uint64_t mix(std::uint64_t seed, std::uint64_t value) {
-  return mix(seed, &value, sizeof(value));
-}
-
-/// Lets a value into a hash: nothing that differs becomes equal on the way. mix() scatters the end.
-std::uint64_t fold(std::uint64_t hash, std::uint64_t value) {
-  hash = (std::rotl(hash, 23) ^ value) * 0x9E37'79B9'7F4A'7C15U;
-  return hash ^ (hash >> 29U);
-}
-
-std::uint64_t bits_of(const Reading& reading) {
-  switch (reading.type) {
-    case ValueType::kDouble:
-      return std::bit_cast<std::uint64_t>(reading.number);
-    case ValueType::kInt64:
-    case ValueType::kBool:
-      return static_cast<std::uint64_t>(reading.integer);
-    case ValueType::kString:
-    case ValueType::kBytes:
-      return hash_text(reading.text);
-  }
-  return 0;
-}
-
-/// What a sample says, whatever the payload around it looked like: a device that replays a stored
-/// sample may put it into another array than before. `names` has the hash of each reading's metric.
-std::uint64_t content_of(const Sample& sample, const std::vector<Reading>& readings,
-                         const std::vector<std::uint64_t>& names, std::uint64_t seed) {
-  constexpr std::uint64_t kNoTime = 0x6E6F'2074'696D'6521U;
-  std::uint64_t hash = fold(
-      seed, sample.device_time_ms ? static_cast<std::uint64_t>(*sample.device_time_ms) : kNoTime);
-  for (std::uint32_t i = 0; i < sample.reading_count; ++i) {
-    const std::size_t index = sample.first_reading + i;
-    hash = fold(hash, names[index] + static_cast<std::uint64_t>(readings[index].type));
-    hash = fold(hash, bits_of(readings[index]));
-  }
-  return hash;
-}
-
-/// The value that outliers are judged by; nullopt for what has no distance.
-std::optional<double> number_of(const Reading& reading) {
-  if (reading.type == ValueType::kInt64) return static_cast<double>(reading.integer);
-  if (reading.type == ValueType::kDouble && std::isfinite(reading.number)) return reading.number;
-  return std::nullopt;
-}
-
-/// The end of the year 9999.
-constexpr std::int64_t kMaxReceivedAtMs = 253'402'300'799'999;
-
-enum class Copy : std::uint8_t { kFresh, kMaybe, kReplay };
-
-void apply(Copy copy, SampleJudgement& sample, Judgement& judgement) {
-  if (copy == Copy::kMaybe) {
-    sample.quality |= kMaybeDuplicate;
-    ++judgement.maybe_duplicates;
-  } else if (copy == Copy::kReplay) {
-    sample.is_replay = true;
-    ++judgement.replays;
-  }
-}
-
-}  // namespace
-
-struct DeviceStates::Inside {
-  Inside(const StreamSettings& given, SeenFilter& seen)
-      : settings(given), filter(seen), table(given.max_devices) {}
-
-  void observe_clock(const MessageContext& message, const Extracted& extracted, DeviceState& state);
-  void judge_times(const MessageContext& message, const Extracted& extracted,
-                   const DeviceState& state, Judgement& judgement);
-  void judge_copies(const MessageContext& message, const Extracted& extracted, std::uint64_t device,
-                    DeviceState& state, Judgement& judgement);
-  Copy judge_copy(std::uint64_t sequence, std::optional<std::int64_t> credible_time_ms,
-                  std::uint64_t fingerprint, DeviceState& state);
-  void judge_outliers(const OutlierRules& rules, Extracted& extracted, DeviceState& state,
-                      Judgement& judgement);
-  MetricState* metric_of(DeviceState& state, std::uint32_t key, std::uint32_t hint) const;
-
-  StreamSettings settings;
-  SeenFilter& filter;
-  DeviceTable table;
-  // Of the message at hand.
-  std::vector<bool> is_credible{};     // by sample
-  std::vector<std::uint64_t> names{};  // hashes of the metrics, by reading
-};
-
-void DeviceStates::Inside::observe_clock(const MessageContext& message, const Extracted& extracted,
-                                         DeviceState& state) {
-  if (message.buffered || message.is_redrive) return;
-  std::optional<std::int64_t> newest;
-  for (const Sample& sample : extracted.samples) {
-    if (sample.buffered || !sample.device_time_ms) continue;
-    newest = std::max(newest.value_or(*sample.device_time_ms), *sample.device_time_ms);
-  }
-  if (newest) state.clock.observe(*newest, message.received_at_ms);
-}
-
-void DeviceStates::Inside::judge_times(const MessageContext& message, const Extracted& extracted,
-                                       const DeviceState& state, Judgement& judgement) {
-  is_credible.clear();
-  for (const Sample& sample : extracted.samples) {
-    const EventTime time =
-        event_time_of(sample.device_time_ms, message.received_at_ms, state.clock, settings.time);
-    is_credible.push_back(time.is_credible);
-    judgement.samples.push_back(
-        {.event_time_ms = time.event_time_ms,
-         .device_time_ms = time.keeps_device_time ? sample.device_time_ms : std::nullopt,
-         .sequence = sample.sequence ? sample.sequence : message.sequence,
-         .quality = time.quality,
-         .buffered = message.buffered || sample.buffered});
-  }
-}
-
-void DeviceStates::Inside::judge_copies(const MessageContext& message, const Extracted& extracted,
-                                        std::uint64_t device, DeviceState& state,
-                                        Judgement& judgement) {
-  auto& samples = judgement.samples;
-  if (message.is_redrive || samples.empty()) return;
-  // One number for several samples numbers the message: judged together.
-  const bool is_shared = samples.size() > 1 && samples.front().sequence &&
-                         std::ranges::all_of(samples, [&](const SampleJudgement& one) {
-                           return one.sequence == samples.front().sequence;
-                         });
-  const std::size_t step = is_shared ? samples.size() : 1;
-  for (std::size_t begin = 0; begin < samples.size(); begin += step) {
-    if (!samples[begin].sequence) continue;
-    const std::uint64_t sequence = *samples[begin].sequence;
-    std::uint64_t fingerprint = mix(device, sequence);
-    std::optional<std::int64_t> time;
-    bool are_credible = true;
-    for (std::size_t i = begin; i < begin + step; ++i) {
-      const Sample& sample = extracted.samples[i];
-      fingerprint = content_of(sample, extracted.readings, names, fingerprint);
-      are_credible = are_credible && is_credible[i];
-      if (is_credible[i]) time = std::max(time.value_or(INT64_MIN), *sample.device_time_ms);
-    }
-    const Copy copy =
-        judge_copy(sequence, are_credible ? time : std::nullopt, mix(device, fingerprint), state);
-    for (std::size_t i = begin; i < begin + step; ++i) apply(copy, samples[i], judgement);
-  }
-}
-
-Copy DeviceStates::Inside::judge_copy(std::uint64_t sequence,
-                                      std::optional<std::int64_t> credible_time_ms,
-                                      std::uint64_t fingerprint, DeviceState& state) {
-  const bool is_maybe_seen = filter.maybe_contains(fingerprint);
-  // Inserted even where it seems to be there: another key's bits may go with their generation.
-  filter.insert(fingerprint);
-  if (!state.window) state.window = std::make_unique<SequenceWindow>(settings.window_size);
-  const bool is_first = state.window->is_empty();
-  const WindowVerdict verdict = state.window->take(sequence, credible_time_ms, fingerprint);
-
-  // The filter's "no" is a proof for what cannot have come before filter and state began: a message
-  // does not arrive before it happens, but for clocks that are ahead by what is tolerated.
-  const std::int64_t known_since =
-      std::max(filter.knows_since_ms(), state.knows_since_ms.value_or(INT64_MAX));
-  const bool is_covered =
-      credible_time_ms && *credible_time_ms - settings.time.max_ahead_ms > known_since;
-  if (!is_maybe_seen && (is_covered || is_first)) return Copy::kFresh;
-  switch (verdict) {
-    case WindowVerdict::kFresh:
-      return Copy::kFresh;
-    // Without a time that can be believed, a device that restarts its counter and says the same
-    // again looks like a replay of what it said before.
-    case WindowVerdict::kSeen:
-      return credible_time_ms ? Copy::kReplay : Copy::kMaybe;
-    case WindowVerdict::kUnknown:
-      return Copy::kMaybe;
-  }
-  return Copy::kMaybe;
-}
-
-MetricState* DeviceStates::Inside::metric_of(DeviceState& state, std::uint32_t key,
-                                             std::uint32_t hint) const {
-  auto& metrics = state.metrics;
-  if (hint < metrics.size() && metrics[hint].key == key) return &metrics[hint];
-  const auto found = std::ranges::find(metrics, key, &MetricState::key);
-  if (found == metrics.end()) {
-    if (metrics.size() >= settings.max_metrics) return nullptr;
-    metrics.push_back({.key = key});
-    return &metrics.back();
-  }
-  // Moves to where it will be looked for first.
-  if (hint >= metrics.size()) return &*found;
-  std::swap(*found, metrics[hint]);
-  return &metrics[hint];
-}
-
-void DeviceStates::Inside::judge_outliers(const OutlierRules& rules, Extracted& extracted,
-                                          DeviceState& state, Judgement& judgement) {
-  for (std::size_t i = 0; i < extracted.samples.size(); ++i) {
-    if (judgement.samples[i].is_replay) continue;
-    const Sample& sample = extracted.samples[i];
-    for (std::uint32_t r = 0; r < sample.reading_count; ++r) {
-      const std::size_t index = sample.first_reading + r;
-      Reading& reading = extracted.readings[index];
-      const auto value = number_of(reading);
-      if (!value || (reading.quality & kDefaulted) != 0) continue;
-      const std::uint32_t key = OutlierRules::key_of(names[index]);
-      const OutlierRule& rule = rules.rule_for(key);
-      if (rule.action == OutlierAction::kPass) continue;
-      MetricState* const metric = metric_of(state, key, reading.metric_id);
-      if (metric == nullptr) {
-        ++judgement.unjudged_readings;
-        continue;
-      }
-      const auto kind = judge_value(*metric, *value, judgement.samples[i].event_time_ms, rule);
-      if (!kind) continue;
-      ++judgement.outliers[static_cast<std::size_t>(*kind)];
-      reading.quality |= kOutlier;
-      if (rule.action != OutlierAction::kQuarantine || judgement.rejection) continue;
-      judgement.rejected_sample = i;
-      judgement.rejected_reading = index;
-      judgement.rejection =
-          Rejection{.reason = RejectReason::kOutlier,
-                    .detail = std::format("{} of metric {} fails the check \"{}\"", *value,
-                                          reading.metric, name_of(*kind))};
-    }
-  }
+/// Whether the device's state was aside; then it is in place again.
+bool DeviceStates::Inside::bring_back(std::string_view key, DeviceState& state) {
+  const auto found = aside.find(key);
+  if (found == aside.end()) return false;
+  const bool is_read = read_state(found->second, settings.window_size, settings.max_metrics, state);
+  if (!is_read) state = {};  // the device begins anew: better than a partition that does not go on
+  aside.erase(found);
+  return is_read;
 }
 
 DeviceStates::DeviceStates(const StreamSettings& settings, SeenFilter& filter)
@@ -249,44 +38,19 @@ DeviceStates::DeviceStates(const StreamSettings& settings, SeenFilter& filter)
 
 DeviceStates::~DeviceStates() = default;
 
-void DeviceStates::judge(const MessageContext& given, Extracted& extracted, Judgement& judgement) {
-  Inside& in = *inside_;
-  // Ingest's own figure, and yet bytes from a topic: sums of it must not overflow.
-  MessageContext message = given;
-  message.received_at_ms = std::clamp<std::int64_t>(given.received_at_ms, 0, kMaxReceivedAtMs);
-  judgement.samples.clear();
-  judgement.rejection.reset();
-  judgement.outliers.fill(0);
-  judgement.replays = judgement.maybe_duplicates = judgement.unjudged_readings = 0;
-
-  in.filter.advance(message.received_at_ms);
-  const std::uint64_t device = DeviceTable::hash_of(message.device_key);
-  bool is_new = false;
-  const DeviceTable::Index index = in.table.touch(message.device_key, device, is_new);
-  DeviceState& state = in.table.entry(index).state;
-  if (!state.knows_since_ms) state.knows_since_ms = message.received_at_ms;
-
-  in.names.clear();
-  for (const Reading& reading : extracted.readings) in.names.push_back(hash_text(reading.metric));
-
-  in.observe_clock(message, extracted, state);
-  in.judge_times(message, extracted, state, judgement);
-  in.judge_copies(message, extracted, device, state, judgement);
-  in.judge_outliers(message.outliers != nullptr ? *message.outliers : in.settings.outliers,
-                    extracted, state, judgement);
-  judgement.clock_offset_ms = state.clock.offset_ms();
-  in.table.mark_dirty(index);
-}
-
 std::optional<std::string> DeviceStates::serialise(std::string_view device_key) const {
   const auto index = inside_->table.find(device_key, DeviceTable::hash_of(device_key));
-  if (index == DeviceTable::kNone) return std::nullopt;
+  if (index == DeviceTable::kNone) {
+    const auto aside = inside_->aside.find(device_key);
+    return aside == inside_->aside.end() ? std::nullopt : std::optional(aside->second);
+  }
   std::string bytes;
   write_state(inside_->table.entry(index).state, bytes);
   return bytes;
 }
 
-Result<> DeviceStates::restore(std::string_view device_key, std::string_view bytes) {
+Result<> DeviceStates::restore(std::string_view device_key, std::string_view bytes,
+                               std::optional<std::int64_t> heard_at_ms) {
   const std::uint64_t hash = DeviceTable::hash_of(device_key);
   DeviceState state;
   if (!read_state(bytes, inside_->settings.window_size, inside_->settings.max_metrics, state)) {
@@ -295,6 +59,7 @@ Result<> DeviceStates::restore(std::string_view device_key, std::string_view byt
         ErrorCode::kInvalidArgument,
         std::format("{} bytes are no device state of version {}", bytes.size(), kStateVersion));
   }
+  state.heard_at_ms = heard_at_ms;
   bool is_new = false;
   const auto index = inside_->table.touch(device_key, hash, is_new);
   inside_->table.entry(index).state = std::move(state);
@@ -304,12 +69,19 @@ Result<> DeviceStates::restore(std::string_view device_key, std::string_view byt
 
 void DeviceStates::forget(std::string_view device_key) {
   inside_->table.erase(device_key, DeviceTable::hash_of(device_key));
+  if (const auto aside = inside_->aside.find(device_key); aside != inside_->aside.end()) {
+    inside_->aside.erase(aside);
+  }
 }
 
 std::size_t DeviceStates::drain_dirty(
     std::size_t max, const std::function<void(std::string_view, std::string_view)>& to) {
   std::string bytes;
   std::size_t told = 0;
+  for (auto& aside = inside_->aside; told < max && !aside.empty(); ++told) {
+    to(aside.begin()->first, aside.begin()->second);
+    aside.erase(aside.begin());
+  }
   for (; told < max && inside_->table.dirty() > 0; ++told) {
     const DeviceTable::Index index = inside_->table.first_dirty();
     const DeviceTable::Entry& entry = inside_->table.entry(index);
@@ -321,7 +93,23 @@ std::size_t DeviceStates::drain_dirty(
   return told;
 }
 
-std::size_t DeviceStates::dirty() const { return inside_->table.dirty(); }
+std::size_t DeviceStates::dirty() const { return inside_->table.dirty() + inside_->aside.size(); }
+
+std::size_t DeviceStates::aside() const { return inside_->aside.size(); }
+
+std::size_t DeviceStates::forget_silent(std::int64_t since_ms, std::size_t max,
+                                        const std::function<void(std::string_view)>& to) {
+  DeviceTable& table = inside_->table;
+  std::size_t forgotten = 0;
+  for (; forgotten < max && table.size() > 0; ++forgotten) {
+    const DeviceTable::Entry& entry = table.entry(table.first_used());
+    if (entry.state.heard_at_ms.value_or(INT64_MAX) >= since_ms) break;
+    const std::string key = entry.key;
+    table.erase(key, entry.hash);
+    to(key);
+  }
+  return forgotten;
+}
 
 std::optional<std::int64_t> DeviceStates::clock_offset_ms(std::string_view device_key) const {
   const auto index = inside_->table.find(device_key, DeviceTable::hash_of(device_key));
@@ -334,8 +122,7 @@ std::uint64_t DeviceStates::evictions() const { return inside_->table.evictions(
 std::size_t DeviceStates::memory_bytes() const { return inside_->table.memory_bytes(); }
 
 std::size_t DeviceStates::max_device_bytes(const StreamSettings& settings) {
-  // Up to four cells an entry: the index is at most half full, and doubles.
-  return sizeof(DeviceTable::Entry) + 4 * sizeof(DeviceTable::Index) + sizeof(SequenceWindow) +
+  return sizeof(DeviceTable::Entry) + DeviceTable::kMostBesideEntry + sizeof(SequenceWindow) +
          settings.window_size * sizeof(std::uint32_t) + settings.max_metrics * sizeof(MetricState);
 }
 

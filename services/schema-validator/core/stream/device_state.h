@@ -63,9 +63,10 @@ struct Judgement {
 };
 
 /// What is remembered of each device: its sequence window, clock offset and metrics. Bounded: a new
-/// device beyond max_devices takes the place of the one that has been silent longest.
-/// Deterministic: the same calls give the same judgements and the same bytes. Owned by one thread;
-/// one per partition, so that a partition that goes away takes its devices along.
+/// device beyond max_devices takes the place of the one that has been silent longest; a state that
+/// goes that way before it was told is kept aside until it is. Deterministic:
+/// the same calls give the same judgements and the same bytes. Owned by one thread; one per
+/// partition, so that a partition that goes away takes its devices along.
 class DeviceStates {
  public:
   /// `filter` is shared by the tables of a thread and outlives them.
@@ -79,9 +80,11 @@ class DeviceStates {
 
   /// The state of one device as bytes; nullopt where it is not known (evicted).
   std::optional<std::string> serialise(std::string_view device_key) const;
-  /// Puts a device's state in place. kInvalidArgument where the bytes are none of this version or
-  /// break a bound; the device is then unknown, as a new one is.
-  Result<> restore(std::string_view device_key, std::string_view bytes);
+  /// Puts a device's state in place; it was last heard of at `heard_at_ms`. kInvalidArgument where
+  /// the bytes are none of this version or break a bound; the device is then unknown, as a new one
+  /// is.
+  Result<> restore(std::string_view device_key, std::string_view bytes,
+                   std::optional<std::int64_t> heard_at_ms = {});
   void forget(std::string_view device_key);
 
   /// Tells key and bytes of up to `max` devices that changed since they were last told, in the
@@ -89,6 +92,13 @@ class DeviceStates {
   std::size_t drain_dirty(
       std::size_t max, const std::function<void(std::string_view key, std::string_view bytes)>& to);
   std::size_t dirty() const;
+  /// Of these, those that were evicted.
+  std::size_t aside() const;
+
+  /// Forgets up to `max` devices that were last heard of before `since_ms`, and tells their keys:
+  /// no message that could be compared with their state is believed any more. Returns how many.
+  std::size_t forget_silent(std::int64_t since_ms, std::size_t max,
+                            const std::function<void(std::string_view key)>& to);
 
   std::optional<std::int64_t> clock_offset_ms(std::string_view device_key) const;
   std::size_t size() const;

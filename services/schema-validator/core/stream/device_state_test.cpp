@@ -233,6 +233,7 @@ TEST_F(DeviceStatesTest, GivesThePlaceOfTheLongestSilentToANewDevice) {
   }
   EXPECT_EQ(few.size(), 100U);
   EXPECT_EQ(few.evictions(), 901U);
+  EXPECT_EQ(few.drain_dirty(901, [](auto, auto) {}), 901U) << "those that gave way, first";
   EXPECT_EQ(few.dirty(), 100U);
   EXPECT_TRUE(few.serialise("a/constant"));
   EXPECT_TRUE(few.serialise("a/901"));

@@ -3,6 +3,7 @@
 #include "core/stream/hash.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -17,8 +18,8 @@ constexpr double kClip = 4.0;
 constexpr std::uint8_t kNewLevelAfter = 5;
 
 double least_spread(const MetricState& state, const OutlierRule& rule) {
-  return std::max({rule.min_spread, rule.min_spread_ratio * std::abs(state.mean),
-                   std::numeric_limits<double>::min()});
+  return std::max(std::max(rule.min_spread, rule.min_spread_ratio * std::abs(state.mean)),
+                  std::numeric_limits<double>::min());
 }
 
 bool is_outside(double value, const OutlierRule& rule) {
@@ -36,13 +37,32 @@ std::optional<OutlierKind> judge_change(const MetricState& state, double value,
   return std::nullopt;
 }
 
+/// What one value counts for, by what is divided by, so that a value of a message costs no
+/// division.
+constexpr std::size_t kKnownHalfLives = 257;
+constexpr double steady_weight(std::uint32_t half_life) {
+  // 1 - 2^(-1/h) to two parts in a hundred, without a logarithm.
+  const double step = std::numbers::ln2 / std::max(1U, half_life);
+  return step / (1.0 + step / 2);
+}
+constexpr auto kSteadyWeights = [] {
+  std::array<double, kKnownHalfLives> weights{};
+  for (std::uint32_t i = 0; i < weights.size(); ++i) weights[i] = steady_weight(i);
+  return weights;
+}();
+constexpr auto kYoungWeights = [] {  // by values so far
+  std::array<double, 256> weights{};
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    weights[i] = 1.0 / (static_cast<double>(i) + 1.0);
+  return weights;
+}();
+
 /// Before the spread is known it is measured as it is; afterwards a value counts for no more
 /// than kClip spreads.
 void follow(MetricState& state, double value, const OutlierRule& rule) {
-  // 1 - 2^(-1/h) to two parts in a hundred, for each value of each message: without a logarithm.
-  const double step = std::numbers::ln2 / std::max(1U, rule.half_life);
-  const double steady = step / (1.0 + step / 2);
-  const double weight = std::max(steady, 1.0 / (state.count + 1.0));
+  const double steady = rule.half_life < kKnownHalfLives ? kSteadyWeights[rule.half_life]
+                                                         : steady_weight(rule.half_life);
+  const double weight = std::max(steady, kYoungWeights[state.count]);
   // Two doubles may be further apart than a double can say.
   constexpr double kFurthest = std::numeric_limits<double>::max() / 2;
   double difference = std::clamp(value - state.mean, -kFurthest, kFurthest);

@@ -20,7 +20,8 @@ std::uint32_t bit_of(std::uint32_t low, std::size_t word) {
   return 1U << ((low * kSalts[word]) >> 27U);
 }
 
-using Generations = std::array<std::array<std::uint32_t, 8>, 2>;
+using Line = SeenFilterLine;
+using Generations = decltype(Line::generations);
 
 /// Whether one of the generations has all eight bits.
 bool are_all_set_plainly(const Generations& generations, std::uint32_t low) {
@@ -33,28 +34,83 @@ bool are_all_set_plainly(const Generations& generations, std::uint32_t low) {
   return missing_first == 0 || missing_second == 0;
 }
 
+void set_plainly(std::array<std::uint32_t, 8>& block, std::uint32_t low) {
+  for (std::size_t i = 0; i < kSalts.size(); ++i) block[i] |= bit_of(low, i);
+}
+
 #if defined(__x86_64__)
-/// The same, eight words at once. Shifts by different amounts are what SSE2, the baseline of our
-/// builds, does not have.
-__attribute__((target("avx2"))) bool are_all_set_at_once(const Generations& generations,
-                                                         std::uint32_t low) {
+const bool kHasAvx2 = __builtin_cpu_supports("avx2") != 0;
+
+/// Eight words at once. Shifts by different amounts are what SSE2, the baseline of our builds, does
+/// not have.
+__attribute__((target("avx2"), always_inline)) inline __m256i bits_at_once(std::uint32_t low) {
   const auto* const salts = reinterpret_cast<const __m256i*>(kSalts.data());
-  const auto* const first = reinterpret_cast<const __m256i*>(generations[0].data());
-  const auto* const second = reinterpret_cast<const __m256i*>(generations[1].data());
   const __m256i product =
       _mm256_mullo_epi32(_mm256_set1_epi32(static_cast<int>(low)), _mm256_loadu_si256(salts));
-  const __m256i bits = _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_srli_epi32(product, 27));
+  return _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_srli_epi32(product, 27));
+}
+
+__attribute__((target("avx2"))) bool are_all_set_at_once(const Generations& generations,
+                                                         std::uint32_t low) {
+  const auto* const first = reinterpret_cast<const __m256i*>(generations[0].data());
+  const auto* const second = reinterpret_cast<const __m256i*>(generations[1].data());
+  const __m256i bits = bits_at_once(low);
   return (_mm256_testc_si256(_mm256_loadu_si256(first), bits) |
           _mm256_testc_si256(_mm256_loadu_si256(second), bits)) != 0;
 }
 
+__attribute__((target("avx2"))) void set_at_once(std::array<std::uint32_t, 8>& block,
+                                                 std::uint32_t low) {
+  auto* const words = reinterpret_cast<__m256i*>(block.data());
+  _mm256_storeu_si256(words, _mm256_or_si256(_mm256_loadu_si256(words), bits_at_once(low)));
+}
+
 bool are_all_set(const Generations& generations, std::uint32_t low) {
-  static const bool has_avx2 = __builtin_cpu_supports("avx2");
-  return has_avx2 ? are_all_set_at_once(generations, low) : are_all_set_plainly(generations, low);
+  return kHasAvx2 ? are_all_set_at_once(generations, low) : are_all_set_plainly(generations, low);
+}
+void set_all(std::array<std::uint32_t, 8>& block, std::uint32_t low) {
+  kHasAvx2 ? set_at_once(block, low) : set_plainly(block, low);
 }
 #else
 bool are_all_set(const Generations& generations, std::uint32_t low) {
   return are_all_set_plainly(generations, low);
+}
+void set_all(std::array<std::uint32_t, 8>& block, std::uint32_t low) { set_plainly(block, low); }
+#endif
+
+/// The high half times the number of lines, over 2^32: even, and without a division.
+std::size_t place_of(std::uint64_t fingerprint, std::size_t lines) {
+  return static_cast<std::size_t>(((fingerprint >> 32U) * lines) >> 32U);
+}
+
+/// Questions ahead of the one that is answered: as many lines as a core has on their way at once.
+constexpr std::size_t kAhead = 16;
+
+void ask_all_plainly(std::span<const Line> lines, std::span<const std::uint64_t> fingerprints,
+                     std::span<std::uint8_t> answers) {
+  const std::size_t count = fingerprints.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t next = fingerprints[std::min(i + kAhead, count - 1)];
+    __builtin_prefetch(&lines[place_of(next, lines.size())]);
+    const Line& line = lines[place_of(fingerprints[i], lines.size())];
+    answers[i] =
+        are_all_set_plainly(line.generations, static_cast<std::uint32_t>(fingerprints[i])) ? 1 : 0;
+  }
+}
+
+#if defined(__x86_64__)
+/// The same, and all of it in one function, for one of another target is not inlined elsewhere.
+__attribute__((target("avx2"))) void ask_all_at_once(std::span<const Line> lines,
+                                                     std::span<const std::uint64_t> fingerprints,
+                                                     std::span<std::uint8_t> answers) {
+  const std::size_t count = fingerprints.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t next = fingerprints[std::min(i + kAhead, count - 1)];
+    __builtin_prefetch(&lines[place_of(next, lines.size())]);
+    const Line& line = lines[place_of(fingerprints[i], lines.size())];
+    answers[i] =
+        are_all_set_at_once(line.generations, static_cast<std::uint32_t>(fingerprints[i])) ? 1 : 0;
+  }
 }
 #endif
 
@@ -69,7 +125,7 @@ SeenFilter::SeenFilter(std::size_t capacity, std::int64_t period_ms)
 
 std::size_t SeenFilter::memory_bytes(std::size_t capacity) {
   capacity = std::clamp(capacity, kMinCapacity, kMaxCapacity);
-  const std::size_t bits_of_block = kWords * 32;
+  const std::size_t bits_of_block = Line::kWords * 32;
   return (capacity * kBitsPerKey + bits_of_block - 1) / bits_of_block * sizeof(Line);
 }
 
@@ -89,6 +145,9 @@ void SeenFilter::advance(std::int64_t now_ms) {
 }
 
 void SeenFilter::rotate(std::int64_t now_ms) {
+  // What waits belongs to the generation that ends here.
+  for (std::size_t i = 0; i < waiting_count_; ++i) write(waiting_[i]);
+  waiting_count_ = next_waiting_ = 0;
   knows_since_ms_ = started_ms_;
   started_ms_ = now_ms;
   inserted_ = 0;
@@ -98,20 +157,50 @@ void SeenFilter::rotate(std::int64_t now_ms) {
 }
 
 std::size_t SeenFilter::line_of(std::uint64_t fingerprint) const {
-  // The high half times the number of lines, over 2^32: even, and without a division.
-  return static_cast<std::size_t>(((fingerprint >> 32U) * lines_.size()) >> 32U);
+  return place_of(fingerprint, lines_.size());
 }
 
 bool SeenFilter::maybe_contains(std::uint64_t fingerprint) const {
   const Line& line = lines_[line_of(fingerprint)];
-  return are_all_set(line.generations, static_cast<std::uint32_t>(fingerprint));
+  return are_all_set(line.generations, static_cast<std::uint32_t>(fingerprint)) ||
+         is_waiting(fingerprint);
+}
+
+bool SeenFilter::is_waiting(std::uint64_t fingerprint) const {
+  return std::find(waiting_.begin(), waiting_.begin() + waiting_count_, fingerprint) !=
+         waiting_.begin() + waiting_count_;
+}
+
+void SeenFilter::maybe_contain(std::span<const std::uint64_t> fingerprints,
+                               std::span<std::uint8_t> answers) const {
+  SLUICE_CHECK(answers.size() >= fingerprints.size());
+  const std::span<const Line> lines(lines_);
+#if defined(__x86_64__)
+  kHasAvx2 ? ask_all_at_once(lines, fingerprints, answers)
+           : ask_all_plainly(lines, fingerprints, answers);
+#else
+  ask_all_plainly(lines, fingerprints, answers);
+#endif
+  for (std::size_t i = 0; waiting_count_ > 0 && i < fingerprints.size(); ++i) {
+    if (answers[i] == 0 && is_waiting(fingerprints[i])) answers[i] = 1;
+  }
 }
 
 void SeenFilter::insert(std::uint64_t fingerprint) {
-  auto& block = lines_[line_of(fingerprint)].generations[young_];
-  const auto low = static_cast<std::uint32_t>(fingerprint);
-  for (std::size_t i = 0; i < kWords; ++i) block[i] |= bit_of(low, i);
+  prefetch(fingerprint);
+  if (waiting_count_ == kWaiting) {
+    write(waiting_[next_waiting_]);
+  } else {
+    ++waiting_count_;
+  }
+  waiting_[next_waiting_] = fingerprint;
+  next_waiting_ = (next_waiting_ + 1) % kWaiting;
   ++inserted_;
+}
+
+void SeenFilter::write(std::uint64_t fingerprint) {
+  set_all(lines_[line_of(fingerprint)].generations[young_],
+          static_cast<std::uint32_t>(fingerprint));
 }
 
 void SeenFilter::prefetch(std::uint64_t fingerprint) const {

@@ -3,9 +3,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace sluice::validator {
+
+/// A block of 32 bytes of each generation.
+struct alignas(64) SeenFilterLine {
+  static constexpr std::size_t kWords = 8;
+  std::array<std::array<std::uint32_t, kWords>, 2> generations{};
+};
 
 /// Remembers the fingerprints of a day in a split-block Bloom filter of two generations. It never
 /// forgets what it holds, so a "no" proves that a message is new; a "yes" proves nothing.
@@ -31,8 +38,14 @@ class SeenFilter {
   void advance(std::int64_t now_ms);
 
   bool maybe_contains(std::uint64_t fingerprint) const;
+  /// The same of many, 1 or 0 for each: their lines come while others are looked at, so that a
+  /// question to a filter beyond every cache costs a few nanoseconds.
+  void maybe_contain(std::span<const std::uint64_t> fingerprints,
+                     std::span<std::uint8_t> answers) const;
+  /// Its line is written a few insertions later, when it has come from memory; until then questions
+  /// find it where it waits.
   void insert(std::uint64_t fingerprint);
-  /// Brings the line of a fingerprint closer, for a batch.
+  /// Brings the line of a fingerprint closer.
   void prefetch(std::uint64_t fingerprint) const;
 
   /// What came to us since then is remembered; 0 before the first advance().
@@ -48,15 +61,19 @@ class SeenFilter {
   void saturate();
 
  private:
-  static constexpr std::size_t kWords = 8;  // one 32-byte block of one generation
-  struct alignas(64) Line {
-    std::array<std::array<std::uint32_t, kWords>, 2> generations{};
-  };
+  using Line = SeenFilterLine;
+
+  static constexpr std::size_t kWaiting = 8;  // some hundred nanoseconds at a message each
 
   void rotate(std::int64_t now_ms);
+  void write(std::uint64_t fingerprint);
+  bool is_waiting(std::uint64_t fingerprint) const;
   std::size_t line_of(std::uint64_t fingerprint) const;
 
   std::vector<Line> lines_;
+  std::array<std::uint64_t, kWaiting> waiting_{};  // a ring
+  std::size_t waiting_count_ = 0;
+  std::size_t next_waiting_ = 0;
   std::size_t capacity_;
   std::int64_t period_ms_;
   std::int64_t now_ms_ = 0;

@@ -50,8 +50,8 @@ struct ValidFields {
   std::uint32_t part = 0;
 };
 
-/// Appends the serialized ValidMessage to `out`: at most one allocation, none where its capacity
-/// suffices. Texts must be valid UTF-8.
+/// Appends the serialized ValidMessage to `out`: at most one allocation, none where there is room
+/// for the most that such a message may take. Texts must be valid UTF-8.
 void write_valid_message(const ValidFields& fields, std::span<const ValidReading> readings,
                          std::string& out);
 
