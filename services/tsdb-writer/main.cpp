@@ -31,10 +31,12 @@ Result<> serve(service::Runtime& rt, const Config& config) {
   SLUICE_TRY_ASSIGN(auto consumer, TelemetryConsumer::open(consumer_options(config, rt.name()),
                                                            clock, random, log, metrics, pipeline));
   RetentionTables retention(storage->pool(), storage->partitions());
-  const auto add_routes = [&](http::Router& to) { add_retention_routes(to, retention); };
-  SLUICE_TRY_ASSIGN(
-      auto rest, RestServer::open(rest_settings(config), {storage->pool(), &pipeline, add_routes},
-                                  clock, random, log, metrics));
+  const auto add_routes = [&](http::Router& to, const WriteAuditRecord& audit) {
+    add_retention_routes(to, retention, audit);
+  };
+  SLUICE_TRY_ASSIGN(auto rest, RestServer::open(rest_settings(config),
+                                                {storage->pool(), &pipeline.recent(), add_routes},
+                                                clock, random, log, metrics));
   Maintenance maintenance(config.maintenance, storage->pool(), storage->partitions(), clock, random,
                           log, metrics);
 

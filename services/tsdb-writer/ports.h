@@ -147,6 +147,9 @@ struct FlushReport {
   std::size_t partitions_left_out = 0;
 };
 
+/// Reason of the error when a stored position is before what a flush begins at.
+inline constexpr std::string_view kOffsetsWentBack = "offsets_went_back";
+
 /// Rows and offsets, both or neither.
 class HotStore {
  public:
@@ -158,8 +161,8 @@ class HotStore {
 
   /// One transaction. A partition whose stored position is past its span is left out, which makes a
   /// flush of unknown outcome safe to repeat and a fenced owner harmless. kDataLoss with reason
-  /// "offsets_went_back" when a stored position is before its span's begin: the database was set
-  /// back, and writing on would leave a gap.
+  /// kOffsetsWentBack when a stored position is before its span's begin: the database was set back,
+  /// and writing on would leave a gap. See stored_already().
   virtual Result<FlushReport> flush(std::span<const PartitionSpan> spans, HotRowSource& rows) = 0;
 };
 

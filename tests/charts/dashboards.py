@@ -174,6 +174,86 @@ WRITER = {
         ("Readings refused", "cps", "By reason.", {"{{reason}}": _writer("sluice_tsdb_writer_readings_refused_total", "reason")}),
         ("Stored already", "cps", "Partitions left out of a flush, after rebalances and lost answers.",
          {"partitions": _writer("sluice_tsdb_writer_spans_already_stored_total")}),
+        ("Attributes", "cps", "States of devices from control.devices.",
+         {"stored": _writer("sluice_tsdb_writer_attribute_changes_total"), "left out": _writer("sluice_tsdb_writer_attribute_changes_left_out_total")}),
+    ],
+    "Compaction, roll-ups and retention": [
+        ("Debt", "s", "Since the oldest arrival hour that is not compacted was over.", {"oldest": "max(sluice_tsdb_compaction_debt_seconds)"}),
+        ("Debt on disk", "bytes", "Of those hours in `hot`, indexes included.", {"hot": "max(sluice_tsdb_compaction_debt_bytes)"}),
+        ("Bytes per sample", "bytes", "Of the warm chunks written.",
+         {"chunk": f'{_writer("sluice_tsdb_compaction_chunk_bytes_total")} / {_writer("sluice_tsdb_compaction_chunk_samples_total")}'}),
+        ("Compacted", "cps", "Samples taken from `hot`, a second.", {"samples": _writer("sluice_tsdb_compaction_samples_total")}),
+        ("Roll-ups", "cps", "Rows written, and hours into which late samples were merged for want of raw values.",
+         {"rows": _writer("sluice_tsdb_compaction_rollup_rows_total"), "merged hours": _writer("sluice_tsdb_compaction_merged_hours_total")}),
+        ("A slice", "s", "One transaction of compaction.",
+         {f"p{quantile}": f"histogram_quantile(0.{quantile}, sum by (le) (rate(sluice_tsdb_compaction_slice_seconds_bucket{RATE})))" for quantile in (50, 99)}),
+        ("Set aside", "short", "Rows that no chunk could be made of, an hour.", {"rows": "sum(increase(sluice_tsdb_compaction_set_aside_rows_total[1h]))"}),
+        ("Partitions dropped", "short", "By retention, an hour.", {"partitions": "sum(increase(sluice_tsdb_retention_dropped_partitions_total[1h]))"}),
+    ],
+    "Queries": [
+        ("Queries", "reqps", "By endpoint.", {"{{endpoint}}": _writer("sluice_tsdb_queries_total", "endpoint")}),
+        ("Not answered", "reqps", "By what ended them.",
+         {"{{endpoint}} {{outcome}}": f'sum by (endpoint, outcome) (rate(sluice_tsdb_queries_total{{outcome!="ok"}}{RATE}))'}),
+        ("Duration, p99", "s", "From the request to the last byte of its answer, a slow reader's time included.",
+         {"{{endpoint}}": f"histogram_quantile(0.99, sum by (le, endpoint) (rate(sluice_tsdb_query_seconds_bucket{RATE})))"}),
+        ("Tiers", "reqps", "Which tiers answered: raw costs most.", {"{{tier}}": _writer("sluice_tsdb_query_tiers_total", "tier")}),
+        ("Values answered", "cps", "", {"values": _writer("sluice_tsdb_query_points_total")}),
+        ("Bytes", "Bps", "Read from tables, and sent.",
+         {"read": _writer("sluice_tsdb_query_read_bytes_total"), "sent": _writer("sluice_tsdb_query_answer_bytes_total")}),
+    ],
+}
+
+
+VALIDATOR = {
+    "Judged": [
+        ("Messages", "mps", "By what became of them.", {"{{outcome}}": _writer("sluice_validator_messages_total", "outcome")}),
+        ("Behind", "short", "Records between what is judged and the end of telemetry.raw.",
+         {"{{topic}}": 'sum by (topic) (sluice_kafka_consumer_lag_records{service="schema-validator"})'}),
+        ("Delay", "s", "From a message's record in telemetry.raw to its judgement.",
+         {f"p{quantile}": f"histogram_quantile(0.{quantile}, sum by (le) (rate(sluice_validator_delay_seconds_bucket{RATE})))" for quantile in (50, 99)}),
+        ("Samples and readings", "cps", "Sent to telemetry.valid.",
+         {"samples": _writer("sluice_validator_samples_total"), "readings": _writer("sluice_validator_readings_total")}),
+        ("Formats", "mps", "What payloads are written in.", {"{{format}}": _writer("sluice_validator_payloads_total", "format")}),
+        ("CPU per message", "s", "Of the whole process.",
+         {"{{instance}}": f'sum by (instance) (rate(process_cpu_seconds_total{{service="schema-validator"}}{RATE})) / '
+                          f'sum by (instance) (rate(sluice_validator_messages_total{RATE}))'}),
+    ],
+    "Set aside": [
+        ("Rejected", "mps", "By reason; /v1/rejection-groups says where in the payload.", {"{{reason}}": _writer("sluice_validator_rejected_total", "reason")}),
+        ("Outliers", "cps", "Values, by the check they failed.", {"{{kind}}": _writer("sluice_validator_outliers_total", "kind")}),
+        ("Without a schema", "mps", "Messages of devices that none was named for.", {"messages": _writer("sluice_validator_schemaless_total")}),
+        ("Poisoned", "mps", "Judging them failed for a reason of ours.", {"messages": _writer("sluice_validator_poisoned_total")}),
+        ("Re-driven", "mps", "Sent once more, and come back.",
+         {"sent": _writer("sluice_validator_redriven_total"), "come": _writer("sluice_validator_redriven_messages_total"),
+          "gone": _writer("sluice_validator_redrive_missing_total")}),
+        ("Index of rejections", "mps", "What operators can look for.",
+         {"indexed": _writer("sluice_validator_rejections_indexed_total"), "not": _writer("sluice_validator_rejections_unindexed_total")}),
+    ],
+    "Time and copies": [
+        ("Copies", "cps", "Samples dropped as proven copies, and kept as possible ones.",
+         {"dropped": _writer("sluice_validator_replayed_samples_total"), "kept": _writer("sluice_validator_maybe_duplicates_total")}),
+        ("Clocks", "cps", "Device times not believed, and samples beyond the allowed lateness.",
+         {"skewed": _writer("sluice_validator_clock_skewed_total"), "late": _writer("sluice_validator_late_total")}),
+        ("Fill of the fullest filter", "percentunit", "At 1 it turns over before its day is over: raise state_filter.",
+         {"{{instance}}": "sluice_validator_filter_fill_ratio"}),
+    ],
+    "States of devices": [
+        ("Devices", "short", "Remembered, by pod.", {"{{instance}}": "sluice_validator_devices"}),
+        ("Memory", "bytes", "Of their states, by pod.", {"{{instance}}": "sluice_validator_state_bytes"}),
+        ("Written", "cps", "To validator.state, and deleted there.",
+         {"written": _writer("sluice_validator_states_written_total"), "forgotten": _writer("sluice_validator_states_forgotten_total")}),
+        ("Restored", "cps", "Read back with their partitions; unreadable ones begin anew.",
+         {"restored": _writer("sluice_validator_states_restored_total"), "unreadable": _writer("sluice_validator_states_unreadable_total")}),
+    ],
+    "Workers and schemas": [
+        ("Waits", "cps", "Too many outputs unacknowledged: Kafka is slow.", {"waits": _writer("sluice_validator_waits_total")}),
+        ("Restarts and lost outputs", "cps", "A lost output makes its worker begin anew.",
+         {"restarts": _writer("sluice_validator_worker_restarts_total"), "not stored": _writer("sluice_validator_outputs_unstored_total")}),
+        ("Versions of schemas", "short", "In use, and those whose document cannot be compiled any more.",
+         {"in use": "max(sluice_validator_schema_versions)", "broken": "max(sluice_validator_schema_versions_broken)"}),
+        ("Age of the catalogue", "s", "Since the workers were last given another, by pod.",
+         {"{{instance}}": "time() - sluice_validator_schemas_changed_timestamp_seconds"}),
+        ("Unusable records", "cps", "Of control.schemas.", {"records": _writer("sluice_validator_schema_records_unusable_total")}),
     ],
 }
 
@@ -182,6 +262,7 @@ def all_dashboards() -> dict[str, dict]:
     return {"services": _dashboard("Sluice services", SERVICES, with_service=True),
             "device-registry": _dashboard("Sluice device-registry", REGISTRY, with_service=False),
             "mqtt-front": _dashboard("Sluice mqtt-front", FRONT, with_service=False),
+            "schema-validator": _dashboard("Sluice schema-validator", VALIDATOR, with_service=False),
             "tsdb-writer": _dashboard("Sluice tsdb-writer", WRITER, with_service=False)}
 
 

@@ -4,6 +4,7 @@
 #include "adapters/storage.h"
 #include "core/query/formats.h"
 #include "core/query/run.h"
+#include "testing/process_cpu.h"
 #include "testing/stored_history.h"
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <format>
 #include <map>
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -21,10 +23,13 @@
 #include <sluice/postgres/testing/test_database.h>
 #include <sluice/testing/captured_log.h>
 
+#include <unistd.h>
+
 namespace sluice::tsdb {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::cpu_seconds;
 using testing::Sent;
 
 constexpr std::int64_t kHourMs = 3'600'000;
@@ -51,6 +56,21 @@ class Bench {
                       i));
     }
     end_ = std::chrono::floor<std::chrono::days>(clock_.wall()).time_since_epoch() / 1ms;
+    make_partitions();
+  }
+
+  /// As many as there are in service, since looking into an empty one costs, too.
+  void make_partitions() {
+    const WallTime now = clock_.wall();
+    const auto ensure = [&](std::string_view table, WallTime from) {
+      checked(postgres::run_transaction(
+          storage_->pool(), {.all_tenants = true}, [&](postgres::Transaction& tx) {
+            return storage_->partitions().ensure(tx, table, from, now + 24h);
+          }));
+    };
+    ensure("hot", now - 2h);
+    ensure(table_name(Tier::kWarm, PolicyId(4)), now - std::chrono::days(30));
+    ensure(table_name(Tier::kRollup1h, PolicyId(4)), now - std::chrono::days(365));
   }
 
   /// All metrics at 1 Hz for a day, hour by hour.
@@ -77,6 +97,8 @@ class Bench {
     std::vector<double> times;
     AnswerSize size;
     std::string tiers;
+    const double cpu_before = cpu_seconds(::getpid());
+    const double backends_before = cpu_of_backends();
     for (int round = 0; round < kRounds; ++round) {
       size = {};
       const MonoTime begun = clock_.mono();
@@ -87,10 +109,25 @@ class Bench {
       tiers = plan.head.tiers.front();
     }
     std::ranges::sort(times);
-    std::printf("%-44s tier %-4s %8lu points %9lu bytes   median %7.2f ms   95%% %7.2f ms\n", name,
-                tiers.c_str(), static_cast<unsigned long>(size.points),
-                static_cast<unsigned long>(size.bytes), times[kRounds / 2],
-                times[kRounds * 95 / 100]);
+    const double ms_per_round = 1e3 / kRounds;
+    std::printf(
+        "%-38s tier %-4s %8lu points %9lu bytes   median %7.2f ms   95%% %7.2f ms   CPU of program "
+        "%6.2f, of PostgreSQL %6.2f ms\n",
+        name, tiers.c_str(), static_cast<unsigned long>(size.points),
+        static_cast<unsigned long>(size.bytes), times[kRounds / 2], times[kRounds * 95 / 100],
+        (cpu_seconds(::getpid()) - cpu_before) * ms_per_round,
+        (cpu_of_backends() - backends_before) * ms_per_round);
+  }
+
+  /// Of the sessions of this bench, which stay open.
+  double cpu_of_backends() const {
+    std::istringstream pids(
+        database_.query_value("SELECT coalesce(string_agg(pid::text, ' '), '') FROM "
+                              "pg_stat_activity WHERE application_name = "
+                              "'bench'"));
+    double seconds = 0;
+    for (int pid = 0; pids >> pid;) seconds += cpu_seconds(pid);
+    return seconds;
   }
 
   void run_all() {

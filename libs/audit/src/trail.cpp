@@ -1,7 +1,6 @@
 #include <sluice/audit/trail.h>
 
 #include <array>
-#include <format>
 #include <utility>
 
 #include <sluice/auth/principal.h>
@@ -32,12 +31,12 @@ std::string target_of(const http::AuditEntry& entry) {
 
 }  // namespace
 
-Trail::Trail(Options options, kafka::Sender& refusals, const Clock& clock, Random& random,
+Trail::Trail(std::string service, kafka::Sender& refusals, const Clock& clock, Random& random,
              Registry& registry)
-    : options_(std::move(options)),
+    : service_(std::move(service)),
       refusals_(refusals),
       clock_(clock),
-      dropped_(registry.counter(std::format("sluice_{}_audit_dropped_total", options_.component),
+      dropped_(registry.counter("sluice_audit_dropped_total",
                                 "Audit records of refusals that Kafka did not take.")),
       uuids_(clock, random) {}
 
@@ -51,7 +50,7 @@ std::string Trail::done(const http::Request& request, const Deed& deed) {
   const Uuid id = next_id();
   record.set_record_id(id.bytes.data(), id.bytes.size());
   record.set_at_ms(clock_.wall().time_since_epoch().count());
-  record.set_service(options_.service);
+  record.set_service(service_);
   set_actor(request.principal(), record);
   record.mutable_actor()->set_address(request.peer.ip);
   record.set_action(std::string(deed.action));
@@ -68,7 +67,7 @@ void Trail::record(const http::AuditEntry& entry) {
   const Uuid id = next_id();
   record.set_record_id(id.bytes.data(), id.bytes.size());
   record.set_at_ms(clock_.wall().time_since_epoch().count());
-  record.set_service(options_.service);
+  record.set_service(service_);
   if (entry.caller) {
     set_actor(*entry.caller, record);
   } else {

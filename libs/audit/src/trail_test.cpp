@@ -23,7 +23,7 @@ class TrailTest : public ::testing::Test {
   Registry metrics;
   testing::FakeKafka kafka{clock};
   kafka::Sender sender{kafka.producer(), clock};
-  Trail trail{{.service = "tester", .component = "tester"}, sender, clock, random, metrics};
+  Trail trail{"tester", sender, clock, random, metrics};
   const auth::Principal caller{.tenant = TenantId("blue"),
                                .subject = "ci",
                                .role = auth::Role::kViewer,
@@ -88,7 +88,7 @@ TEST_F(TrailTest, NeverWaitsAndCountsWhatIsDropped) {
   entry.outcome = http::AuditEntry::Outcome::kRefused;
   trail.record(entry);
   static_cast<void>(sender.flush(10s));
-  EXPECT_TRUE(metrics.scrape().contains("sluice_tester_audit_dropped_total 1\n"));
+  EXPECT_TRUE(metrics.scrape().contains("sluice_audit_dropped_total 1\n"));
 }
 
 }  // namespace

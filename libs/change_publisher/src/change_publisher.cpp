@@ -54,8 +54,7 @@ struct ChangePublisher::Impl {
         topics(with_audit(std::move(options.topics))),
         refusals(std::move(clients.refusals), clock),
         changes(std::move(clients.outbox), clock),
-        trail({.service = options.service, .component = options.component}, refusals, clock, random,
-              registry),
+        trail(options.service, refusals, clock, random, registry),
         outbox(
             pool, changes, clock, registry,
             {.lock_name = lock_of(options.service), .delivery_timeout = options.delivery_timeout}),

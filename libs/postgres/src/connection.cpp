@@ -93,7 +93,7 @@ bool Connection::is_usable() const {
 Result<> Connection::check() { return run_script("SELECT 1"); }
 
 Result<Rows> Connection::query(std::string_view text, std::span<const Param> params,
-                               Preparation preparation) {
+                               Preparation preparation, Answer answer) {
   SLUICE_CHECK(!is_copying_);
   if (is_broken_) return fail(broken(ErrorCode::kUnavailable, "the connection was lost"));
   std::vector<const char*> values;
@@ -112,14 +112,15 @@ Result<Rows> Connection::query(std::string_view text, std::span<const Param> par
     types.push_back(is_bytes ? kByteaOid : 0);  // 0: the server finds the type from the statement
   }
   const int count = static_cast<int>(params.size());
+  const int answer_format = answer == Answer::kBinary ? 1 : 0;
   int sent = 0;
   if (preparation == Preparation::kOnce) {
     SLUICE_TRY_ASSIGN(const std::string name, prepared_name(text));
     sent = PQsendQueryPrepared(session_.get(), name.c_str(), count, values.data(), sizes.data(),
-                               formats.data(), 0);
+                               formats.data(), answer_format);
   } else {
     sent = PQsendQueryParams(session_.get(), std::string(text).c_str(), count, types.data(),
-                             values.data(), sizes.data(), formats.data(), 0);
+                             values.data(), sizes.data(), formats.data(), answer_format);
   }
   if (sent == 0) return fail(broken(ErrorCode::kUnavailable, PQerrorMessage(session_.get())));
   SLUICE_TRY_ASSIGN(PgResult result, finish_statement());

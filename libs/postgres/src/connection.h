@@ -36,7 +36,8 @@ class Connection {
   Result<> check();
 
   enum class Preparation : std::uint8_t { kOnce, kNever };
-  Result<Rows> query(std::string_view text, std::span<const Param> params, Preparation preparation);
+  Result<Rows> query(std::string_view text, std::span<const Param> params, Preparation preparation,
+                     Answer answer = Answer::kText);
   Result<> run_script(std::string_view text);
 
   /// What became of a transaction, and whether PostgreSQL said that another attempt may succeed.

@@ -3,6 +3,9 @@
 #include "rows_impl.h"
 #include "timestamp.h"
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <exception>
 #include <format>
@@ -22,10 +25,50 @@ namespace {
              __FILE__, __LINE__);
 }
 
+// Oids of PostgreSQL's own types, which never change (pg_type.dat).
+constexpr Oid kBool = 16, kBytea = 17, kInt8 = 20, kInt2 = 21, kInt4 = 23, kText = 25;
+constexpr Oid kFloat8 = 701, kTimestamptz = 1184, kUuid = 2950;
+
+bool is_binary(const PGresult* result, std::size_t column) {
+  return PQfformat(result, static_cast<int>(column)) == 1;
+}
+
+/// The bytes of a binary value are told apart by their type alone: one read as another is a bug
+/// that no parser would notice.
+void check_type(const PGresult* result, std::size_t column, Oid type, std::string_view fault) {
+  if (PQftype(result, static_cast<int>(column)) != type) report_column(result, column, fault);
+}
+
+/// Of a binary value, highest byte first as all of them are.
+template <typename Number>
+void take_number(std::string_view bytes, Number& value) {
+  SLUICE_CHECK(bytes.size() == sizeof(Number));
+  std::array<char, sizeof(Number)> reversed;
+  std::ranges::reverse_copy(bytes, reversed.begin());
+  value = std::bit_cast<Number>(reversed);
+}
+static_assert(std::endian::native == std::endian::little);
+
 template <typename Number>
 bool parse_number(std::string_view text, Number& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size();
+}
+
+struct NumberType {
+  Oid oid;
+  std::string_view fault;
+};
+
+template <typename Number>
+void read_number(const PGresult* result, std::size_t column, std::string_view written,
+                 NumberType type, Number& value) {
+  if (is_binary(result, column)) {
+    check_type(result, column, type.oid, type.fault);
+    take_number(written, value);
+  } else if (!parse_number(written, value)) {
+    report_column(result, column, type.fault);
+  }
 }
 
 bool parse_element(std::string&& text, std::string& value) {
@@ -115,6 +158,12 @@ bool Row::is_null(std::string_view column) const { return is_null_at(column_inde
 
 std::string_view Row::text(std::size_t column) const {
   const PGresult* result = rows_->impl_->result.get();
+  if (is_binary(result, column)) check_type(result, column, kText, "is a text");
+  return raw(column);
+}
+
+std::string_view Row::raw(std::size_t column) const {
+  const PGresult* result = rows_->impl_->result.get();
   if (is_null_at(column)) report_column(result, column, "is not NULL");
   const int row = static_cast<int>(index_);
   const int field = static_cast<int>(column);
@@ -126,7 +175,11 @@ std::string_view Row::text(std::string_view column) const { return text(column_i
 
 std::string Row::bytes(std::string_view column) const {
   const std::size_t index = column_index(column);
-  const std::string_view written = text(index);
+  const std::string_view written = raw(index);
+  if (const PGresult* result = rows_->impl_->result.get(); is_binary(result, index)) {
+    check_type(result, index, kBytea, "is a bytea");
+    return std::string(written);
+  }
   auto content = written.starts_with("\\x") ? from_hex(written.substr(2)) : std::nullopt;
   if (!content) report_column(rows_->impl_->result.get(), index, "is a bytea");
   return *std::move(content);
@@ -138,7 +191,12 @@ std::optional<std::string> Row::optional_bytes(std::string_view column) const {
 }
 
 void Row::read(std::size_t column, bool& value) const {
-  const std::string_view written = text(column);
+  const std::string_view written = raw(column);
+  if (const PGresult* result = rows_->impl_->result.get(); is_binary(result, column)) {
+    check_type(result, column, kBool, "is a boolean");
+    value = written == std::string_view("\1", 1);
+    return;
+  }
   if (written != "t" && written != "f") {
     report_column(rows_->impl_->result.get(), column, "is a boolean");
   }
@@ -146,38 +204,50 @@ void Row::read(std::size_t column, bool& value) const {
 }
 
 void Row::read(std::size_t column, std::int16_t& value) const {
-  if (!parse_number(text(column), value)) {
-    report_column(rows_->impl_->result.get(), column, "is a number of 16 bits");
-  }
+  read_number(rows_->impl_->result.get(), column, raw(column), {kInt2, "is a number of 16 bits"},
+              value);
 }
 
 void Row::read(std::size_t column, std::int32_t& value) const {
-  if (!parse_number(text(column), value)) {
-    report_column(rows_->impl_->result.get(), column, "is a number of 32 bits");
-  }
+  read_number(rows_->impl_->result.get(), column, raw(column), {kInt4, "is a number of 32 bits"},
+              value);
 }
 
 void Row::read(std::size_t column, std::int64_t& value) const {
-  if (!parse_number(text(column), value)) {
-    report_column(rows_->impl_->result.get(), column, "is a number of 64 bits");
-  }
+  read_number(rows_->impl_->result.get(), column, raw(column), {kInt8, "is a number of 64 bits"},
+              value);
 }
 
 void Row::read(std::size_t column, double& value) const {
-  if (!parse_number(text(column), value)) {
-    report_column(rows_->impl_->result.get(), column, "is a number");
-  }
+  read_number(rows_->impl_->result.get(), column, raw(column), {kFloat8, "is a number"}, value);
 }
 
 void Row::read(std::size_t column, std::string& value) const { value = text(column); }
 
 void Row::read(std::size_t column, Uuid& value) const {
+  if (const PGresult* result = rows_->impl_->result.get(); is_binary(result, column)) {
+    check_type(result, column, kUuid, "is a uuid");
+    const std::string_view written = raw(column);
+    SLUICE_CHECK(written.size() == value.bytes.size());
+    std::ranges::transform(written, value.bytes.begin(),
+                           [](char c) { return static_cast<std::uint8_t>(c); });
+    return;
+  }
   const auto parsed = Uuid::parse(text(column));
   if (!parsed) report_column(rows_->impl_->result.get(), column, "is a uuid");
   value = *parsed;
 }
 
 void Row::read(std::size_t column, WallTime& value) const {
+  if (const PGresult* result = rows_->impl_->result.get(); is_binary(result, column)) {
+    check_type(result, column, kTimestamptz, "is a finite timestamptz");
+    std::int64_t written = 0;
+    take_number(raw(column), written);
+    const auto time = from_binary_timestamp(written);
+    if (!time) report_column(result, column, "is a finite timestamptz");
+    value = *time;
+    return;
+  }
   const auto parsed = parse_timestamp(text(column));
   if (!parsed) report_column(rows_->impl_->result.get(), column, "is a finite timestamptz");
   value = *parsed;

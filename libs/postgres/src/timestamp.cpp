@@ -86,4 +86,11 @@ std::int64_t to_binary_timestamp(WallTime time) {
   return milliseconds(time - kEpoch).count() * 1000;
 }
 
+std::optional<WallTime> from_binary_timestamp(std::int64_t microseconds) {
+  // Infinity and its opposite are the ends of the range, outside of ours like some finite times.
+  const auto since = std::chrono::floor<milliseconds>(std::chrono::microseconds(microseconds));
+  if (since < kEarliest - kEpoch.time_since_epoch() || since >= kEnd - kEpoch) return std::nullopt;
+  return kEpoch + since;
+}
+
 }  // namespace sluice::postgres

@@ -19,5 +19,7 @@ std::optional<WallTime> parse_timestamp(std::string_view text);
 /// Microseconds since 2000-01-01, as the binary format has it. A time that PostgreSQL cannot hold
 /// gives a value that it refuses; the nearest that it can hold would be a silent lie.
 std::int64_t to_binary_timestamp(WallTime time);
+/// Cut to milliseconds; nullopt for infinity and what parse_timestamp() would not take either.
+std::optional<WallTime> from_binary_timestamp(std::int64_t microseconds);
 
 }  // namespace sluice::postgres

@@ -11,9 +11,10 @@ Result<Rows> Transaction::query(Sql sql, Params params) {
   return connection_.query(sql.text(), params.span(), Connection::Preparation::kOnce);
 }
 
-Result<Rows> Transaction::query(const Statement& statement) {
+Result<Rows> Transaction::query(const Statement& statement, Answer answer) {
   // Its text may have any number of forms, which must not fill the server's memory with plans.
-  return connection_.query(statement.text(), statement.params(), Connection::Preparation::kNever);
+  return connection_.query(statement.text(), statement.params(), Connection::Preparation::kNever,
+                           answer);
 }
 
 Result<std::int64_t> Transaction::execute(Sql sql, Params params) {

@@ -4,8 +4,6 @@
 
 #include <atomic>
 #include <barrier>
-#include <cmath>
-#include <limits>
 #include <thread>
 
 #include <sluice/testing/eventually.h>
@@ -29,52 +27,6 @@ class TransactionTest : public ::testing::Test {
   TestDatabase database;
   TestPool pool{database.config()};
 };
-
-TEST_F(TransactionTest, PassesValuesOfAllTypesThereAndBack) {
-  const std::string bytes("\0\xff\\'\n", 5);
-  const Uuid uuid = *Uuid::parse("01234567-89ab-7def-8123-456789abcdef");
-  const WallTime time(1'767'225'600'123ms);
-  const std::vector<std::string> texts{"", "a,b", "\"quoted\" \\ {}", "NULL", "ü"};
-  const std::vector<std::int64_t> numbers{std::numeric_limits<std::int64_t>::min(), 0, 7};
-  const std::vector<double> doubles{0.1, -1e300};
-  const auto rows = run(
-      "SELECT $1::boolean AS b, $2::smallint AS i2, $3::integer AS i4, $4::bigint AS i8, "
-      "$5::float8 AS d, "
-      "$6::text AS t, $7::bytea AS by, $8::uuid AS u, $9::timestamptz AS ts, $10::text[] AS ta, "
-      "$11::bigint[] AS ia, $12::float8[] AS da, $13::jsonb AS j, $14::text AS missing",
-      {true, std::numeric_limits<std::int16_t>::min(), std::numeric_limits<std::int32_t>::max(),
-       std::numeric_limits<std::int64_t>::min(), std::numeric_limits<double>::denorm_min(),
-       "it's \\ ü", BytesView(bytes), uuid, time, texts, numbers, doubles, JsonView(R"({"a": 1})"),
-       nullptr});
-  ASSERT_TRUE(rows) << rows.error().message();
-  const Row row = rows->one();
-  EXPECT_TRUE(row.get<bool>("b"));
-  EXPECT_EQ(row.get<std::int16_t>("i2"), std::numeric_limits<std::int16_t>::min());
-  EXPECT_EQ(row.get<std::int32_t>("i4"), std::numeric_limits<std::int32_t>::max());
-  EXPECT_EQ(row.get<std::int64_t>("i8"), std::numeric_limits<std::int64_t>::min());
-  EXPECT_EQ(row.get<double>("d"), std::numeric_limits<double>::denorm_min());
-  EXPECT_EQ(row.text("t"), "it's \\ ü");
-  EXPECT_EQ(row.bytes("by"), bytes);
-  EXPECT_EQ(row.get<Uuid>("u"), uuid);
-  EXPECT_EQ(row.get<WallTime>("ts"), time);
-  EXPECT_EQ(row.get<std::vector<std::string>>("ta"), texts);
-  EXPECT_EQ(row.get<std::vector<std::int64_t>>("ia"), numbers);
-  EXPECT_EQ(row.get<std::vector<double>>("da"), doubles);
-  EXPECT_EQ(row.get<std::string>("j"), R"({"a": 1})");
-  EXPECT_TRUE(row.is_null("missing"));
-  EXPECT_EQ(row.get<std::optional<std::string>>("missing"), std::nullopt);
-  EXPECT_EQ(row.optional_bytes("missing"), std::nullopt);
-}
-
-TEST_F(TransactionTest, PassesNumbersThatAreNone) {
-  const double infinity = std::numeric_limits<double>::infinity();
-  const auto rows =
-      run("SELECT $1::float8, $2::float8, $3::float8", {std::nan(""), infinity, -infinity});
-  ASSERT_TRUE(rows);
-  EXPECT_TRUE(std::isnan(rows->one().get<double>(0)));
-  EXPECT_EQ(rows->one().get<double>(1), infinity);
-  EXPECT_EQ(rows->one().get<double>(2), -infinity);
-}
 
 TEST_F(TransactionTest, RefusesTextsThatPostgresCannotStore) {
   const auto zero = run("SELECT $1::text", {std::string_view("a\0b", 3)});

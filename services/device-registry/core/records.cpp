@@ -40,6 +40,27 @@ void fill(const Resource& resource, proto::TopicPolicyState& state) {
   }
 }
 
+// Enough to group a fleet by, and little in a topic that is kept for ever.
+constexpr int kMostAttributes = 16;
+constexpr std::size_t kMaxAttributeName = 64;    // bytes
+constexpr std::size_t kMaxAttributeValue = 128;  // bytes
+
+/// Json's objects come by rising name.
+void fill_attributes(const Json& metadata, proto::DeviceState& state) {
+  for (const auto& [name, value] : metadata.items()) {
+    if (state.attributes_size() == kMostAttributes) return;
+    if (value.is_null() || value.is_structured() || name.empty() ||
+        name.size() > kMaxAttributeName) {
+      continue;
+    }
+    std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    if (text.size() > kMaxAttributeValue) continue;
+    proto::DeviceAttribute& attribute = *state.add_attributes();
+    attribute.set_name(name);
+    attribute.set_value(std::move(text));
+  }
+}
+
 proto::DeviceChange begin_change(const Resource& resource, const Occasion& occasion) {
   proto::DeviceChange change;
   change.set_tenant(resource.tenant.value());
@@ -122,6 +143,7 @@ OutboxRecord device_record(const Resource& device,
   state.set_schema_id(text_at(device.fields, "schema_id"));
   state.set_status(status_of(device));
   for (const std::string& id : active_credential_ids) state.add_active_credential_ids(id);
+  fill_attributes(object_at(device.fields, "metadata"), state);
   return control_record(device, change.SerializeAsString(), occasion);
 }
 

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include <sluice/base/crash_point.h>
+#include <sluice/base/planted_bug.h>
 #include <sluice/postgres/transaction.h>
 
 namespace sluice::tsdb {
@@ -144,6 +145,13 @@ Result<> Compactor::run(const std::stop_token& stop) {
 
 Result<> Compactor::compact_hour(WallTime arrival, const std::stop_token& stop) {
   const MonoTime began = clock_.mono();
+  if (SLUICE_PLANTED_BUG("compactor_begins_hours_anew")) {
+    const auto forgotten = leader_.transaction({.all_tenants = true}, [&](Transaction& tx) {
+      return tx.execute("UPDATE hot_hours SET next_device_key = 0 WHERE arrival_hour = $1",
+                        {arrival});
+    });
+    if (!forgotten) return fail(forgotten.error());
+  }
   for (;;) {
     if (stop.stop_requested()) return {};
     const MonoTime slice_began = clock_.mono();

@@ -85,13 +85,13 @@ PostgresSampleSource::Recent PostgresSampleSource::recent_of(DeviceKey device,
 }
 
 Result<Rows> PostgresSampleSource::query(const std::optional<TenantId>& tenant,
-                                         const Statement& statement) {
+                                         const Statement& statement, postgres::Answer answer) {
   if (!free_.try_acquire_for(kMaxWait)) {
     return fail(Error(ErrorCode::kResourceExhausted, "too many queries at once")
                     .with_reason("query_connections"));
   }
   auto rows = postgres::transaction(pool_, {.tenant = tenant, .read_only = true},
-                                    [&](Transaction& tx) { return tx.query(statement); });
+                                    [&](Transaction& tx) { return tx.query(statement, answer); });
   free_.release();
   return rows;
 }
@@ -128,7 +128,12 @@ Result<std::vector<StoredDevice>> PostgresSampleSource::devices(const TenantId& 
                                                                 std::size_t limit) {
   Statement search(
       "SELECT device_key, device, fleet, device_type, policy, "
-      "earlier_policies::bigint[] AS earlier FROM devices");
+      "earlier_policies::bigint[] AS earlier, "
+      "ARRAY(SELECT coalesce(a.attributes ->> n, '') "
+      "  FROM unnest(?::text[]) WITH ORDINALITY AS u (n, place) LEFT JOIN device_attributes a "
+      "    ON a.tenant = devices.tenant AND a.device = devices.device "
+      "  ORDER BY place) AS attributes FROM devices",
+      {filter.attributes});
   search.where("tenant = ?", {tenant});
   if (filter.ids) search.where("device = ANY(?)", {*filter.ids});
   if (filter.fleet) search.where("fleet = ?", {*filter.fleet});
@@ -137,12 +142,14 @@ Result<std::vector<StoredDevice>> PostgresSampleSource::devices(const TenantId& 
   SLUICE_TRY_ASSIGN(const Rows rows, query(tenant, search));
   std::vector<StoredDevice> found;
   for (const Row row : rows) {
-    StoredDevice& device =
-        found.emplace_back(StoredDevice{.key = DeviceKey(row.get<std::int64_t>("device_key")),
-                                        .id = row.get<std::string>("device"),
-                                        .fleet = row.get<std::string>("fleet"),
-                                        .device_type = row.get<std::string>("device_type"),
-                                        .policy = PolicyId(row.get<std::int16_t>("policy"))});
+    StoredDevice& device = found.emplace_back(
+        StoredDevice{.key = DeviceKey(row.get<std::int64_t>("device_key")),
+                     .id = row.get<std::string>("device"),
+                     .fleet = row.get<std::string>("fleet"),
+                     .device_type = row.get<std::string>("device_type"),
+                     .policy = PolicyId(row.get<std::int16_t>("policy")),
+                     .earlier_policies = {},
+                     .attributes = row.get<std::vector<std::string>>("attributes")});
     for (const std::int64_t policy : row.get<std::vector<std::int64_t>>("earlier")) {
       device.earlier_policies.emplace_back(static_cast<std::int16_t>(policy));
     }
@@ -186,7 +193,7 @@ Result<DeviceSlice> PostgresSampleSource::read_newest(const StoredDevice& device
 
 Result<DeviceSlice> PostgresSampleSource::read(const Statement& statement, Recent recent) {
   // Rows of the big tables have no tenant: whose device it is was found out by devices().
-  SLUICE_TRY_ASSIGN(const Rows rows, query(std::nullopt, statement));
+  SLUICE_TRY_ASSIGN(const Rows rows, query(std::nullopt, statement, postgres::Answer::kBinary));
   DeviceSlice slice = slice_of(rows);
   std::ranges::move(recent.chunks, std::back_inserter(slice.fresh));
   bytes_read_.add(slice.bytes());

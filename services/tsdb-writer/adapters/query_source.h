@@ -46,7 +46,8 @@ class PostgresSampleSource final : public SampleSource {
   Recent recent_of(DeviceKey device, series::TimeRange range) const;
   Result<DeviceSlice> read(const postgres::Statement& statement, Recent recent);
   Result<postgres::Rows> query(const std::optional<TenantId>& tenant,
-                               const postgres::Statement& statement);
+                               const postgres::Statement& statement,
+                               postgres::Answer answer = postgres::Answer::kText);
 
   postgres::Pool& pool_;
   /// Free connections: the pool is the writing's, too, which must not wait behind queries.

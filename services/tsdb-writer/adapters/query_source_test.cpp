@@ -79,7 +79,7 @@ class NoRetention final : public RetentionBook {
   Result<RetentionOverview> overview(const TenantId&) override { return RetentionOverview{}; }
   Result<> check_policy(std::string_view) override { return {}; }
   Result<> set_class_policy(const TenantId&, std::string_view, std::string_view,
-                            std::string_view) override {
+                            const ChoiceNotice&) override {
     return {};
   }
 };
@@ -415,7 +415,9 @@ TEST(QueryApi, IsWhatItsDescriptionSays) {
   QueryMetrics metrics(registry);
   const auto router =
       make_router({.source = source, .limits = limits, .clock = clock, .metrics = metrics},
-                  [&](http::Router& routes) { add_retention_routes(routes, book); });
+                  [&](http::Router& routes, const WriteAuditRecord& audit) {
+                    add_retention_routes(routes, book, audit);
+                  });
   const auto api = http::OpenApi::parse(embedded::tsdb_writer_openapi);
   ASSERT_TRUE(api) << api.error().message();
   EXPECT_EQ(api->differences(router), (std::vector<std::string>{}));

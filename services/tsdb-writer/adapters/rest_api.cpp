@@ -8,11 +8,12 @@
 
 namespace sluice::tsdb {
 
-http::Router make_router(const QueryParts& parts, const AddRoutes& add_routes) {
+http::Router make_router(const QueryParts& parts, const AddRoutes& add_routes,
+                         const WriteAuditRecord& audit) {
   http::Router router;
   add_query_routes(router, parts);
   add_prometheus_routes(router, parts);
-  if (add_routes) add_routes(router);
+  if (add_routes) add_routes(router, audit);
   const auto description = http::OpenApi::parse(embedded::tsdb_writer_openapi);
   SLUICE_CHECK(description.has_value());
   description->serve(router);

@@ -9,6 +9,7 @@ namespace sluice::tsdb {
 
 /// The router with every route of openapi.yaml, and GET /openapi.json. The parts must outlive it.
 /// An openapi.yaml that cannot be read is a bug of the build and aborts.
-http::Router make_router(const QueryParts& parts, const AddRoutes& add_routes = {});
+http::Router make_router(const QueryParts& parts, const AddRoutes& add_routes = {},
+                         const WriteAuditRecord& audit = {});
 
 }  // namespace sluice::tsdb

@@ -106,6 +106,18 @@ std::vector<std::string> parts_of(const std::vector<std::string>& lists) {
 }
 
 constexpr std::int64_t kMaxLimit = 10'000'000;
+// Fleet, class and three attributes: groups multiply, and each is held in memory.
+constexpr std::size_t kMaxGroupBy = 5;
+constexpr std::string_view kAttribute = "attribute.";
+constexpr std::size_t kMaxAttributeBytes = 64;  // as the registry's
+
+void take_attribute(http::JsonReader& reader, std::string name, std::vector<std::string>& names) {
+  if (name.empty() || name.size() > kMaxAttributeBytes) {
+    return reader.fault("group_by", "attributes have names of 1 to 64 bytes");
+  }
+  if (name.contains('\0')) return reader.fault("group_by", "a name holds a zero byte");
+  if (!std::ranges::contains(names, name)) names.push_back(std::move(name));
+}
 
 }  // namespace
 
@@ -160,9 +172,13 @@ Result<ReadQuery> read_query_body(const http::Request& request, const QueryLimit
           .value_or(std::vector<std::string>()));
   texts.take_resolution(reader.optional_text("resolution"));
   texts.take("fill", reader.optional_text("fill"), parse_fill, wanted.fill);
-  if (const auto names = reader.optional_text_list("group_by", {.max_items = 2})) {
+  if (const auto names = reader.optional_text_list("group_by", {.max_items = kMaxGroupBy})) {
     wanted.group_by.emplace();
     for (const std::string& name : *names) {
+      if (name.starts_with(kAttribute)) {
+        take_attribute(reader, name.substr(kAttribute.size()), wanted.group_attributes);
+        continue;
+      }
       GroupBy group{};
       texts.take("group_by", name, parse_group_by, group);
       wanted.group_by->push_back(group);

@@ -73,7 +73,8 @@ Result<Response> overview(RetentionBook& book, const Request& request) {
   return Response::json(answer);
 }
 
-Result<Response> set_policy(RetentionBook& book, const Request& request) {
+Result<Response> set_policy(RetentionBook& book, const WriteAuditRecord& audit,
+                            const Request& request) {
   SLUICE_TRY_ASSIGN(const json body, request.json());
   http::JsonReader reader(body);
   const std::string policy = reader.text("policy", {.max_size = 64});
@@ -83,20 +84,28 @@ Result<Response> set_policy(RetentionBook& book, const Request& request) {
   if (request.is_dry_run) {
     SLUICE_TRY(book.check_policy(policy));
   } else {
-    SLUICE_TRY(
-        book.set_class_policy(request.tenant(), device_type, policy, request.principal().subject));
+    const std::string record = audit(request, {.action = "retention.assign",
+                                               .target = "device-class/" + device_type,
+                                               .changed_fields = {"policy"}});
+    const std::string traceparent = request.trace.traceparent();
+    SLUICE_TRY(book.set_class_policy(request.tenant(), device_type, policy,
+                                     {.actor = request.principal().subject,
+                                      .audit_record = record,
+                                      .traceparent = traceparent}));
   }
   return Response::json({{"device_type", device_type}, {"policy", policy}, {"is_default", false}});
 }
 
 }  // namespace
 
-void add_retention_routes(http::Router& router, RetentionBook& book) {
+void add_retention_routes(http::Router& router, RetentionBook& book, WriteAuditRecord audit) {
   router.get("/v1/retention", http::Access::role(auth::Role::kViewer),
              [&book](const Request& request) { return overview(book, request); },
              {.action = "retention.read"});
   router.put("/v1/device-classes/{device_type}/retention", http::Access::role(auth::Role::kAdmin),
-             [&book](const Request& request) { return set_policy(book, request); },
+             [&book, audit = std::move(audit)](const Request& request) {
+               return set_policy(book, audit, request);
+             },
              {.action = "retention.assign"});
 }
 

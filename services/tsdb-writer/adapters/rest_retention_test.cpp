@@ -34,10 +34,11 @@ struct FakeBook final : RetentionBook {
     return fail(Error(ErrorCode::kNotFound, "no such policy").with_reason("policy"));
   }
   Result<> set_class_policy(const TenantId& tenant, std::string_view device_type,
-                            std::string_view policy, std::string_view actor) override {
+                            std::string_view policy, const ChoiceNotice& notice) override {
     SLUICE_TRY(check_policy(policy));
     set.push_back(tenant.value() + "/" + std::string(device_type) + " " + std::string(policy) +
-                  " by " + std::string(actor));
+                  " by " + std::string(notice.actor) + ", told " +
+                  std::string(notice.audit_record));
     return {};
   }
 
@@ -49,7 +50,11 @@ struct RestRetention : ::testing::Test {
   FakeBook book;
   http::Router router;
 
-  void SetUp() override { add_retention_routes(router, book); }
+  void SetUp() override {
+    add_retention_routes(router, book, [](const http::Request&, const audit::Deed& deed) {
+      return std::string(deed.action) + " " + std::string(deed.target);
+    });
+  }
 
   Result<http::Response> call(const std::string& method, const std::string& path,
                               const std::string& body = "", bool is_dry_run = false) {
@@ -84,7 +89,9 @@ TEST_F(RestRetention, TellsPoliciesClassesAndDrops) {
 TEST_F(RestRetention, ChoosesForTheCallersTenantAndTellsWhoDid) {
   const std::string path = "/v1/device-classes/meter/retention";
   EXPECT_TRUE(call("PUT", path, R"({"policy":"standard"})"));
-  EXPECT_EQ(book.set, std::vector<std::string>{"blue/meter standard by alice"});
+  EXPECT_EQ(book.set,
+            std::vector<std::string>{
+                "blue/meter standard by alice, told retention.assign device-class/meter"});
 }
 
 TEST_F(RestRetention, ADryRunChecksAndChangesNothing) {

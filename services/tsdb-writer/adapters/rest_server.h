@@ -1,5 +1,6 @@
 #pragma once
 
+#include "adapters/audit_record.h"
 #include "adapters/query_config.h"
 #include "ports.h"
 
@@ -22,10 +23,11 @@
 
 namespace sluice::tsdb {
 
-/// Adds further routes: what other parts of the service answer.
-using AddRoutes = std::function<void(http::Router&)>;
+/// Adds further routes: what other parts of the service answer, and tell the audit trail of.
+using AddRoutes = std::function<void(http::Router&, const WriteAuditRecord&)>;
 
-/// The HTTP side: queries, and how operators sign in, for which the device registry is asked.
+/// The HTTP side: queries and what they need to know of devices, how operators sign in, for which
+/// the device registry is asked, and the trail of what they do.
 class RestServer {
  public:
   struct Settings {

@@ -3,6 +3,7 @@
 #include <array>
 #include <format>
 
+#include <sluice/audit/trail.h>
 #include <sluice/base/crash_point.h>
 #include <sluice/postgres/transaction.h>
 
@@ -240,7 +241,7 @@ Result<> RetentionTables::check_policy(std::string_view policy) {
 }
 
 Result<> RetentionTables::set_class_policy(const TenantId& tenant, std::string_view device_type,
-                                           std::string_view policy, std::string_view actor) {
+                                           std::string_view policy, const ChoiceNotice& notice) {
   return postgres::run_transaction(pool_, {.tenant = tenant}, [&](Transaction& tx) -> Result<> {
     SLUICE_TRY_ASSIGN(const std::int16_t number, number_of_policy(tx, policy));
     SLUICE_TRY(
@@ -250,7 +251,11 @@ Result<> RetentionTables::set_class_policy(const TenantId& tenant, std::string_v
     SLUICE_TRY(
         tx.execute("INSERT INTO class_policy_changes (tenant, device_type, policy, actor) "
                    "VALUES ($1, $2, $3, $4)",
-                   {tenant, device_type, number, actor}));
+                   {tenant, device_type, number, notice.actor}));
+    SLUICE_TRY(
+        tx.execute("INSERT INTO outbox (topic, key, value, traceparent) VALUES ($1, $2, $3, $4)",
+                   {audit::kTopic, tenant.value(), postgres::BytesView(notice.audit_record),
+                    notice.traceparent}));
     return {};
   });
 }

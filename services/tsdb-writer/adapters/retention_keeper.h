@@ -62,7 +62,7 @@ class RetentionTables final : public RetentionBook {
   Result<RetentionOverview> overview(const TenantId& tenant) override;
   Result<> check_policy(std::string_view policy) override;
   Result<> set_class_policy(const TenantId& tenant, std::string_view device_type,
-                            std::string_view policy, std::string_view actor) override;
+                            std::string_view policy, const ChoiceNotice& notice) override;
 
  private:
   postgres::Pool& pool_;

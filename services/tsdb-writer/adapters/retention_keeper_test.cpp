@@ -95,15 +95,19 @@ TEST_P(RetentionTest, EmptyHoursOfHotGoAndThoseToComeAreThere) {
   }
 }
 
+ChoiceNotice by(std::string_view actor) {
+  return {.actor = actor, .audit_record = "a record", .traceparent = ""};
+}
+
 TEST_P(RetentionTest, AClassGetsAnotherPolicyAndItsDevicesFollow) {
   world.add_devices(3);
   const TenantId blue("blue");
-  expect_ok(tables->set_class_policy(blue, "meter", "month", "alice"));
+  expect_ok(tables->set_class_policy(blue, "meter", "month", by("alice")));
   expect_ok(world.retain());
   EXPECT_EQ(world.query("SELECT string_agg(DISTINCT policy || ' ' || earlier_policies::text, ',') "
                         "FROM tsdb.devices"),
             "4 {1}");
-  expect_ok(tables->set_class_policy(blue, "meter", "standard", "bob"));
+  expect_ok(tables->set_class_policy(blue, "meter", "standard", by("bob")));
   expect_ok(world.retain());
   EXPECT_EQ(world.query("SELECT string_agg(DISTINCT policy || ' ' || earlier_policies::text, ',') "
                         "FROM tsdb.devices"),
@@ -111,20 +115,24 @@ TEST_P(RetentionTest, AClassGetsAnotherPolicyAndItsDevicesFollow) {
   EXPECT_EQ(world.query("SELECT string_agg(actor || ' ' || policy, ',' ORDER BY change) "
                         "FROM tsdb.class_policy_changes"),
             "alice 4,bob 1");
+  EXPECT_EQ(world.query("SELECT string_agg(tenant_id || topic || key || encode(value, 'escape'), "
+                        "',') FROM tsdb.outbox"),
+            "blueauditbluea record,blueauditbluea record");
 }
 
 TEST_P(RetentionTest, AnUnknownPolicyIsRefused) {
-  const auto refused = tables->set_class_policy(TenantId("blue"), "meter", "nonsense", "alice");
+  const auto refused = tables->set_class_policy(TenantId("blue"), "meter", "nonsense", by("alice"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), ErrorCode::kNotFound);
   EXPECT_EQ(count("class_policy_changes"), "0");
+  EXPECT_EQ(count("outbox"), "0") << "told of what was not done";
 }
 
 TEST_P(RetentionTest, TheOverviewTellsWhatGoesWhen) {
   world.add_devices(1);
   world.flush(days_ago(1), {{.device = 1, .time = days_ago(1), .value = 1.0}});
   expect_ok(world.compact());
-  expect_ok(tables->set_class_policy(TenantId("blue"), "valve", "long", "alice"));
+  expect_ok(tables->set_class_policy(TenantId("blue"), "valve", "long", by("alice")));
   const auto overview = tables->overview(TenantId("blue"));
   ASSERT_TRUE(overview) << overview.error().message();
   EXPECT_EQ(overview->policies.size(), 4U);

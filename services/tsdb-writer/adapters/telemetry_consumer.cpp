@@ -27,7 +27,7 @@ Result<std::unique_ptr<TelemetryConsumer>> TelemetryConsumer::open(
   auto loop = std::make_unique<kafka::ConsumerLoop>(
       kafka::ConsumerLoop::Options{.durability = kafka::Durability::kOnMark,
                                    .limits = options.consumer},
-      clock, random, log, registry, std::move(consumer), pipeline);
+      clock, random, log, registry, std::move(consumer), pipeline.handler());
   return std::unique_ptr<TelemetryConsumer>(new TelemetryConsumer(std::move(loop), pipeline));
 }
 

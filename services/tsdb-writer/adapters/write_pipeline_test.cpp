@@ -51,7 +51,7 @@ struct WritePipelineTest : ::testing::Test {
         std::make_unique<WritePipeline>(options, clock, random, log, registry, dictionary, store);
     loop = std::make_unique<kafka::ConsumerLoop>(
         kafka::ConsumerLoop::Options{.durability = kafka::Durability::kOnMark, .limits = {}}, clock,
-        random, log, registry, kafka.group_consumer("writer", {kTopic}), *pipeline);
+        random, log, registry, kafka.group_consumer("writer", {kTopic}), pipeline->handler());
   }
   /// Ends without a word, as in a crash.
   void vanish() {
@@ -202,15 +202,15 @@ TEST_F(WritePipelineTest, ShowsWhatIsNotCommittedYet) {
   say(2);
   step(2);  // being filled
   Content recent;
-  for (const auto& chunk : pipeline->of_device(DeviceKey(1), {})) {
+  for (const auto& chunk : pipeline->recent().of_device(DeviceKey(1), {})) {
     add_chunk("blue", "d0", chunk, [&](MetricKey key) { return dictionary.name_of(key); }, recent);
   }
   EXPECT_EQ(difference(wanted, recent), "");
-  EXPECT_EQ(pipeline->of_device(DeviceKey(1), {kStart + 1, kStart + 2}).size(), 1U);
-  EXPECT_TRUE(pipeline->of_device(DeviceKey(9), {}).empty());
+  EXPECT_EQ(pipeline->recent().of_device(DeviceKey(1), {kStart + 1, kStart + 2}).size(), 1U);
+  EXPECT_TRUE(pipeline->recent().of_device(DeviceKey(9), {}).empty());
   store.fail_with(std::nullopt);
   ASSERT_TRUE(stored());
-  EXPECT_TRUE(eventually([&] { return pipeline->of_device(DeviceKey(1), {}).empty(); }));
+  EXPECT_TRUE(eventually([&] { return pipeline->recent().of_device(DeviceKey(1), {}).empty(); }));
 }
 
 TEST_F(WritePipelineTest, ATopicThatWasMadeAnewIsReadFromItsBeginning) {

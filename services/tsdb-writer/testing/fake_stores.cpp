@@ -1,6 +1,9 @@
 #include "testing/fake_stores.h"
 
+#include "core/batch/fence.h"
 #include "testing/stored_content.h"
+
+#include <algorithm>
 
 namespace sluice::tsdb::testing {
 
@@ -54,13 +57,14 @@ Result<FlushReport> FakeHotStore::flush(std::span<const PartitionSpan> spans, Ho
   ++attempts_;
   if (failure_ && !commits_before_failing_) return fail(*failure_);
   FlushReport report;
-  std::vector<bool> left_out;
+  std::vector<std::optional<Offset>> stored;
   for (const PartitionSpan& span : spans) {
-    const auto stored = positions_.find(span.partition);
-    const std::int64_t position = stored == positions_.end() ? -1 : stored->second;
-    left_out.push_back(!span.is_new_log && position >= span.next.value());
-    if (left_out.back()) ++report.partitions_left_out;
+    const auto found = positions_.find(span.partition);
+    stored.push_back(found == positions_.end() ? std::nullopt
+                                               : std::optional(Offset(found->second)));
   }
+  SLUICE_TRY_ASSIGN(const std::vector<bool> left_out, stored_already(spans, stored));
+  report.partitions_left_out = static_cast<std::size_t>(std::ranges::count(left_out, true));
   rows.restart(left_out);
   HotRow row;
   for (;;) {

@@ -1,5 +1,7 @@
 #include "testing/stored_content.h"
 
+#include "core/rollup/rollup_block.h"
+
 #include <bit>
 #include <format>
 #include <map>
@@ -16,6 +18,54 @@ template <typename T>
 T checked(Result<T> result) {
   if (!result) throw std::runtime_error(result.error().message());
   return *std::move(result);
+}
+
+/// What a metric's key stands for.
+struct Name {
+  std::string name;
+  int type = 0;
+};
+using Names = std::map<std::int32_t, Name>;
+
+Result<Names> read_names(postgres::Transaction& tx) {
+  Names names;
+  SLUICE_TRY_ASSIGN(const auto metrics, tx.query("SELECT metric_key, name, type FROM metrics"));
+  for (const auto row : metrics) {
+    names[row.get<std::int32_t>("metric_key")] = {.name = row.get<std::string>("name"),
+                                                  .type = row.get<std::int16_t>("type")};
+  }
+  return names;
+}
+
+template <typename Read>
+auto read_all(postgres::Pool& pool, Read read) {
+  return postgres::transaction(
+      pool, {.all_tenants = true, .read_only = true, .timeout = std::chrono::minutes(1)}, read);
+}
+
+Tier tier_of(std::string_view name) {
+  if (name == "1m") return Tier::kRollup1m;
+  return name == "1h" ? Tier::kRollup1h : Tier::kRollup1d;
+}
+
+std::string bytes_of(const series::Rollup& rollup) {
+  std::vector<std::byte> bytes;
+  rollup.encode(bytes);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+RollupContent bytes_of(const std::map<RollupContent::key_type, series::Rollup>& rollups) {
+  RollupContent content;
+  for (const auto& [place, rollup] : rollups) content[place] = bytes_of(rollup);
+  return content;
+}
+
+/// Of a value as Content spells it.
+double number_of(series::ColumnType type, const std::string& value) {
+  if (type == series::ColumnType::kDouble) {
+    return std::bit_cast<double>(std::stoull(value, nullptr, 16));
+  }
+  return static_cast<double>(std::stoll(value));
 }
 
 std::string spelled_at(const series::ColumnValues& values, std::size_t i) {
@@ -53,38 +103,79 @@ void add_chunk(const std::string& tenant, const std::string& device,
   }
 }
 
-Content read_hot(postgres::Pool& pool) {
-  return checked(postgres::transaction(
-      pool, {.all_tenants = true, .read_only = true, .timeout = std::chrono::minutes(1)},
-      [](postgres::Transaction& tx) -> Result<Content> {
-        std::map<std::int32_t, std::string> names;
-        SLUICE_TRY_ASSIGN(const auto metrics, tx.query("SELECT metric_key, name FROM metrics"));
-        for (const auto row : metrics) {
-          names[row.get<std::int32_t>("metric_key")] = row.get<std::string>("name");
-        }
-        SLUICE_TRY_ASSIGN(const auto rows,
-                          tx.query("SELECT tenant, device, chunk FROM hot JOIN devices USING "
-                                   "(device_key) ORDER BY flush_id"));
-        Content content;
-        for (const auto row : rows) {
-          const std::string chunk = row.bytes("chunk");
-          add_chunk(
-              row.get<std::string>("tenant"), row.get<std::string>("device"),
-              std::as_bytes(std::span(chunk)),
-              [&](MetricKey metric) { return names.at(metric.value()); }, content);
-        }
-        return content;
-      }));
+Content read_raw(postgres::Pool& pool) {
+  return checked(read_all(pool, [](postgres::Transaction& tx) -> Result<Content> {
+    SLUICE_TRY_ASSIGN(const Names names, read_names(tx));
+    SLUICE_TRY_ASSIGN(
+        const auto rows,
+        tx.query("SELECT tenant, device, chunk FROM "
+                 "(SELECT device_key, chunk, 0::bigint AS place FROM warm UNION ALL "
+                 " SELECT device_key, chunk, flush_id FROM hot) t JOIN devices USING (device_key) "
+                 "ORDER BY place"));
+    Content content;
+    for (const auto row : rows) {
+      const std::string chunk = row.bytes("chunk");
+      add_chunk(
+          row.get<std::string>("tenant"), row.get<std::string>("device"),
+          std::as_bytes(std::span(chunk)),
+          [&](MetricKey metric) { return names.at(metric.value()).name; }, content);
+    }
+    return content;
+  }));
 }
 
-std::string difference(const Content& wanted, const Content& found) {
+RollupContent read_rollups(postgres::Pool& pool) {
+  return checked(read_all(pool, [](postgres::Transaction& tx) -> Result<RollupContent> {
+    SLUICE_TRY_ASSIGN(const Names names, read_names(tx));
+    SLUICE_TRY_ASSIGN(
+        const auto rows,
+        tx.query("SELECT tenant, device, tier, start, data FROM "
+                 "(SELECT device_key, '1m' AS tier, event_hour AS start, data FROM rollup_1m "
+                 " UNION ALL SELECT device_key, '1h', event_day, data FROM rollup_1h "
+                 " UNION ALL SELECT device_key, '1d', event_month, data FROM rollup_1d) t "
+                 "JOIN devices USING (device_key)"));
+    std::map<RollupContent::key_type, series::Rollup> rollups;
+    for (const auto row : rows) {
+      const std::string data = row.bytes("data");
+      const Tier tier = tier_of(row.text("tier"));
+      const auto reader = checked(RollupBlockReader::open(std::as_bytes(std::span(data))));
+      for (const auto& [place, rollup] : checked(reader.read_all())) {
+        const auto& [metric, bucket] = place;
+        const Name& name = names.at(metric.value());
+        const WallTime start = row.get<WallTime>("start") + bucket * bucket_width(tier);
+        // A device that changes its class has two keys for one name.
+        rollups[{tier, row.get<std::string>("tenant"), row.get<std::string>("device"), name.name,
+                 name.type, start.time_since_epoch().count()}]
+            .merge(rollup);
+      }
+    }
+    return bytes_of(rollups);
+  }));
+}
+
+RollupContent rollups_of(const Content& content) {
+  std::map<RollupContent::key_type, series::Rollup> rollups;
+  for (const auto& [place, value] : content) {
+    const auto& [tenant, device, metric, type, time] = place;
+    if (!is_rolled_up(static_cast<series::ColumnType>(type))) continue;
+    for (const Tier tier : {Tier::kRollup1m, Tier::kRollup1h, Tier::kRollup1d}) {
+      const std::int64_t width = bucket_width(tier).count();
+      rollups[{tier, tenant, device, metric, type, time - time % width}].add(
+          time, number_of(static_cast<series::ColumnType>(type), value));
+    }
+  }
+  return bytes_of(rollups);
+}
+
+namespace {
+
+/// `spell` tells of one entry what a reader should see.
+template <typename Map, typename Spell>
+std::string first_differences(const Map& wanted, const Map& found, Spell spell) {
   std::string text;
   std::size_t told = 0;
-  const auto tell = [&](const char* what, const Content::value_type& entry) {
-    if (++told > 5) return;
-    const auto& [tenant, device, metric, type, time] = entry.first;
-    text += std::format("{} {}/{} {} ({}) at {}: {}\n", what, tenant, device, metric, type, time,
-                        entry.second);
+  const auto tell = [&](const char* what, const typename Map::value_type& entry) {
+    if (++told <= 5) text += std::format("{} {}\n", what, spell(entry));
   };
   for (const auto& entry : wanted) {
     const auto other = found.find(entry.first);
@@ -99,6 +190,25 @@ std::string difference(const Content& wanted, const Content& found) {
   if (told != 0)
     text += std::format("{} in all, of {} and {}\n", told, wanted.size(), found.size());
   return text;
+}
+
+}  // namespace
+
+std::string difference(const Content& wanted, const Content& found) {
+  return first_differences(wanted, found, [](const Content::value_type& entry) {
+    const auto& [tenant, device, metric, type, time] = entry.first;
+    return std::format("{}/{} {} ({}) at {}: {}", tenant, device, metric, type, time, entry.second);
+  });
+}
+
+std::string difference(const RollupContent& wanted, const RollupContent& found) {
+  return first_differences(wanted, found, [](const RollupContent::value_type& entry) {
+    const auto& [tier, tenant, device, metric, type, start] = entry.first;
+    const auto rollup = series::Rollup::decode(std::as_bytes(std::span(entry.second)));
+    return std::format("roll-up {} of {}/{} {} ({}) at {}: {} values, sum {}",
+                       static_cast<int>(tier), tenant, device, metric, type, start,
+                       rollup ? rollup->count() : 0, rollup ? rollup->sum() : 0);
+  });
 }
 
 }  // namespace sluice::tsdb::testing

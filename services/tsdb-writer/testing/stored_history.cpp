@@ -186,6 +186,10 @@ Result<std::vector<StoredDevice>> FakeSampleSource::devices(const TenantId& tena
     if (filter.fleet && stored.fleet != *filter.fleet) continue;
     if (filter.device_type && stored.device_type != *filter.device_type) continue;
     found.push_back(stored);
+    for (const std::string& name : filter.attributes) {
+      const auto value = device->attributes.find(name);
+      found.back().attributes.push_back(value == device->attributes.end() ? "" : value->second);
+    }
   }
   std::ranges::sort(found, {}, &StoredDevice::id);
   if (found.size() > limit) found.resize(limit);

@@ -54,6 +54,7 @@ class FakeSampleSource final : public SampleSource {
     std::string tenant;
     StoredDevice stored;
     StoredHistory history;
+    std::map<std::string, std::string> attributes{};
   };
 
   Device& add_device(const std::string& tenant, const std::string& id,

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <format>
 #include <stdexcept>
 
@@ -18,11 +19,13 @@ using sluice::testing::ChildProcess;
 namespace {
 
 constexpr const char* kPrograms = "/usr/lib/postgresql/17/bin/";
+constexpr const char* kTimescaledb = "/usr/lib/postgresql/17/lib/timescaledb.so";
 constexpr const char* kOwner = "sluice_owner";
 
 }  // namespace
 
-OwnPostgres::OwnPostgres() {
+OwnPostgres::OwnPostgres(bool with_timescaledb)
+    : has_timescaledb_(with_timescaledb && std::filesystem::exists(kTimescaledb)) {
   if (::geteuid() == 0) {
     const passwd* account = ::getpwnam("postgres");
     if (account == nullptr ||
@@ -57,9 +60,11 @@ void OwnPostgres::start() {
   // It refuses while processes of the killed one are still on their way out.
   const bool is_up = sluice::testing::eventually([&] {
     process_ = std::make_unique<ChildProcess>(command(
-        "postgres", {"-D", (folder_.path() / "data").string(), "-c", "listen_addresses=", "-c",
-                     "unix_socket_directories=" + folder_.path().string(), "-c", "fsync=off", "-c",
-                     "max_connections=50", "-c", "timezone=UTC"}));
+        "postgres",
+        {"-D", (folder_.path() / "data").string(), "-c", "listen_addresses=", "-c",
+         "unix_socket_directories=" + folder_.path().string(), "-c", "fsync=off", "-c",
+         "max_connections=50", "-c", "timezone=UTC", "-c",
+         has_timescaledb_ ? "shared_preload_libraries=timescaledb" : "shared_preload_libraries="}));
     return process_->wait_for_output("is ready to accept connections");
   });
   if (!is_up) throw std::runtime_error("postgres: " + process_->output());

@@ -15,7 +15,9 @@ namespace sluice::tsdb::testing {
 /// off).
 class OwnPostgres {
  public:
-  OwnPostgres();
+  /// With TimescaleDB where it is asked for and installed; see has_timescaledb().
+  explicit OwnPostgres(bool with_timescaledb = false);
+  bool has_timescaledb() const { return has_timescaledb_; }
   /// On the same data; returns when it takes connections.
   void start();
   /// SIGKILL of the postmaster, whose other processes then end by themselves, saving nothing.
@@ -27,6 +29,7 @@ class OwnPostgres {
   sluice::testing::ChildProcess::Options command(const std::string& program,
                                                  std::vector<std::string> arguments) const;
 
+  const bool has_timescaledb_;
   sluice::testing::TempDir folder_;
   std::unique_ptr<sluice::testing::ChildProcess> process_;
 };

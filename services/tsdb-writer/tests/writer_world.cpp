@@ -33,7 +33,8 @@ T checked(Result<T> result) {
 WriterWorld::WriterWorld(bool with_timescaledb)
     : database_(std::make_unique<postgres::testing::TestDatabase>()),
       log_("test", LogLevel::kError, clock_, make_fd_log_sink(STDERR_FILENO)),
-      start_ms_(clock_.wall().time_since_epoch().count()) {
+      start_ms_(clock_.wall().time_since_epoch().count()),
+      hour_of_test_(event_hour_of(clock_.wall()) - kHoursOfTest) {
   if (with_timescaledb) {
     is_possible_ = database_->query_value("SHOW shared_preload_libraries").contains("timescaledb");
     if (is_possible_) database_->execute("CREATE EXTENSION timescaledb");
@@ -43,7 +44,8 @@ WriterWorld::WriterWorld(bool with_timescaledb)
 
 WriterWorld::WriterWorld(const OwnPostgres& server)
     : log_("test", LogLevel::kError, clock_, make_fd_log_sink(STDERR_FILENO)),
-      start_ms_(clock_.wall().time_since_epoch().count()) {
+      start_ms_(clock_.wall().time_since_epoch().count()),
+      hour_of_test_(event_hour_of(clock_.wall()) - kHoursOfTest) {
   begin(server.config(), {{"SLUICE_POSTGRES_URL", server.config().url}});
 }
 
@@ -80,6 +82,16 @@ void WriterWorld::begin(const postgres::Config& database,
                                         {"SLUICE_KAFKA_CONSUMER_COMMIT_INTERVAL", "50ms"},
                                         // Content is looked for in hot.
                                         {"SLUICE_COMPACTION_DELAY", "24h"}});
+}
+
+platform::Environment WriterWorld::eager_maintenance() {
+  return {{"SLUICE_COMPACTION_INTERVAL", "1s"},
+          // The hour that is being written into is left alone even when it ends during the test.
+          {"SLUICE_COMPACTION_DELAY", "2h"},
+          {"SLUICE_COMPACTION_BUSY_PERCENT", "100"},
+          // Several slices an hour, so that a kill falls between two of them.
+          {"SLUICE_COMPACTION_SLICE_DEVICES", "5"},
+          {"SLUICE_RETENTION_INTERVAL", "1s"}};
 }
 
 std::unique_ptr<platform::ServiceProcess> WriterWorld::writer(
@@ -143,7 +155,7 @@ std::string WriterWorld::wait_for_content() {
   std::string left;
   sluice::testing::eventually(
       [&] {
-        left = difference(wanted_, read_hot(*pool_));
+        left = difference(wanted_, read_raw(*pool_));
         return left.empty();
       },
       60s);
@@ -166,13 +178,54 @@ std::string WriterWorld::rows_against_positions() {
         return {};
       });
   if (!read) throw std::runtime_error(read.error().message());
-  return difference(below, read_hot(*pool_));
+  return difference(below, read_raw(*pool_));
+}
+
+void WriterWorld::make_extension() {
+  const auto made =
+      postgres::run_transaction(*pool_, {}, [](postgres::Transaction& tx) -> Result<> {
+        return tx.execute_script("CREATE EXTENSION timescaledb SCHEMA public");
+      });
+  if (!made) throw std::runtime_error(made.error().message());
+}
+
+bool WriterWorld::move_hour_back() {
+  const auto moved = postgres::transaction(
+      *pool_, {.all_tenants = true, .timeout = 20s},
+      [&](postgres::Transaction& tx) -> Result<bool> {
+        // Whoever writes holds these rows until he commits, and waits here afterwards.
+        SLUICE_TRY(tx.execute("SELECT FROM hot_hours WHERE arrival_hour > $1 FOR UPDATE",
+                              {hour_of_test_}));
+        SLUICE_TRY(tx.execute("INSERT INTO hot_hours (arrival_hour) VALUES ($1)", {hour_of_test_}));
+        SLUICE_TRY_ASSIGN(const auto kind, tx.query("SELECT partition_manager FROM layout"));
+        if (kind.one().text(0) == "plain") {
+          SLUICE_TRY(tx.query("SELECT make_partition('hot', $1, $2)",
+                              {hour_of_test_, hour_of_test_ + 1h}));
+        }
+        SLUICE_TRY_ASSIGN(
+            const std::int64_t rows,
+            tx.execute("WITH moved AS (DELETE FROM hot WHERE arrival > $1 RETURNING *) INSERT INTO "
+                       "hot (flush_id, device_key, event_hour, ts_min, ts_max, arrival, n, chunk) "
+                       "SELECT flush_id, device_key, event_hour, ts_min, ts_max, $1, n, chunk "
+                       "FROM moved",
+                       {hour_of_test_}));
+        return rows > 0;
+      });
+  if (moved) hour_of_test_ += 1h;
+  return moved.value_or(false);
 }
 
 std::int64_t WriterWorld::stored_records() const {
-  if (database_->query_value("SELECT to_regclass('tsdb.offsets')").empty()) return 0;
-  return std::stoll(database_->query_value(
-      "SELECT coalesce(sum(next_offset), 0) FROM tsdb.offsets WHERE next_offset > 0"));
+  // Before the first writer there is no such table, and a server that was killed says nothing.
+  return postgres::transaction(*pool_, {.all_tenants = true, .read_only = true},
+                               [](postgres::Transaction& tx) -> Result<std::int64_t> {
+                                 SLUICE_TRY_ASSIGN(
+                                     const auto rows,
+                                     tx.query("SELECT coalesce(sum(next_offset), 0)::bigint FROM "
+                                              "offsets WHERE next_offset > 0"));
+                                 return rows.one().get<std::int64_t>(0);
+                               })
+      .value_or(0);
 }
 
 }  // namespace sluice::tsdb::testing

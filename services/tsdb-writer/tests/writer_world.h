@@ -4,6 +4,7 @@
 #include "testing/stored_content.h"
 #include "testing/telemetry_source.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -35,6 +36,9 @@ class WriterWorld {
   /// this.
   explicit WriterWorld(const OwnPostgres& server);
 
+  /// On a server of the test's own: big tables will be hypertables. Before the first writer.
+  void make_extension();
+
   /// Whether the server can do what was asked for; a test that cannot run skips itself.
   bool is_possible() const { return is_possible_; }
 
@@ -56,8 +60,19 @@ class WriterWorld {
   /// The difference between the rows and what lies below the positions in Kafka: while nobody
   /// writes, there is none at any moment, or rows and positions are not of one transaction.
   std::string rows_against_positions();
-  /// Of all partitions, by their positions; 0 before the first writer. Any thread.
+  /// Makes what has come in so far arrive in an earlier hour, which is over, so that compaction
+  /// takes it; of the hours that it is given the next one is later. Whether there was anything;
+  /// false also where the database could not. For kHoursOfTest hours at the most.
+  bool move_hour_back();
+  static constexpr std::chrono::hours kHoursOfTest{2'000};
+  /// Settings with which a writer compacts what has been moved, and at once.
+  static platform::Environment eager_maintenance();
+
+  /// Of all partitions, by their positions; 0 before the first writer and while there is no
+  /// server. Any thread.
   std::int64_t stored_records() const;
+  postgres::Pool& pool() { return *pool_; }
+  const Content& wanted() const { return wanted_; }
   const postgres::testing::TestDatabase& database() const { return *database_; }
   const platform::Surroundings& surroundings() const { return surroundings_; }
 
@@ -78,6 +93,7 @@ class WriterWorld {
   // What was appended to each partition, in order.
   std::map<std::pair<std::string, std::int32_t>, std::vector<Said>> logs_;
   std::int64_t start_ms_;
+  WallTime hour_of_test_;
   std::int64_t made_ = 0;
 };
 

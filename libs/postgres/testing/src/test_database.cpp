@@ -1,6 +1,7 @@
 #include <sluice/postgres/testing/test_database.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <format>
 #include <memory>
 #include <stdexcept>
@@ -91,6 +92,8 @@ TestDatabase::TestDatabase()
     run(session.get(), std::format("DROP DATABASE {} WITH (FORCE)", name_));
     throw;
   }
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment
+  if (std::getenv("SLUICE_TEST_TIMESCALEDB") != nullptr) execute("CREATE EXTENSION timescaledb");
 }
 
 TestDatabase::~TestDatabase() {

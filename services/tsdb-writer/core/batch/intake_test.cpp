@@ -47,7 +47,7 @@ struct IntakeTest : ::testing::Test {
     const SpanIndex span =
         known ? *known
               : batch.add_span(
-                    {.partition = partition, .begin = Offset(offset), .next = Offset(offset)},
+                    {.partition = partition, .begin = std::nullopt, .next = Offset(offset)},
                     MonoTime{});
     for (const std::string& record : records) {
       prepared.push_back({.bytes = record, .span = span, .offset = Offset(offset++)});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/query/result_sink.h"
+#include "core/query/value_text.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -40,11 +41,5 @@ struct AnswerSize {
 std::unique_ptr<ResultSink> make_format(const FormatOptions& options, WritePiece write,
                                         AnswerSize& size);
 inline constexpr std::size_t kColumnarBlock = 4096;
-
-// Values as JSON. Doubles are the shortest text that reads as the same bits; "NaN", "Infinity" and
-// "-Infinity" are texts, since JSON has no such numbers; 64-bit integers are exact.
-void append_json(std::string& out, const Value& value);
-void append_json_text(std::string& out, std::string_view text);
-void append_double(std::string& out, double value);
 
 }  // namespace sluice::tsdb

@@ -1,10 +1,14 @@
 #include "core/query/formats.h"
 
+#include <array>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <random>
+#include <string>
+#include <string_view>
 
 #include <sluice/json/json.h>
 
@@ -67,6 +71,60 @@ TEST(Formats, WriteJson) {
             "{\"metric\":\"m\",\"device\":\"d2\",\"fleet\":\"no\\\"rth\",\"device_type\":\"\","
             "\"unit\":\"°C\",\"type\":\"double\",\"tier\":\"raw\","
             "\"points\":[[1000,\"a\\u000ab\",true]]}]}\n");
+}
+
+TEST(Formats, WriteEveryDecimalAsTheShortestTextThatIsIt) {
+  const auto check = [](double value) {
+    std::array<char, 32> text;
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+    std::string written;
+    append_double(written, value);
+    EXPECT_EQ(written, std::string_view(text.data(), end));
+  };
+  for (std::int64_t k = 0; k < 100'100'000; k += k < 20'000 ? 1 : 7'919) {
+    for (const double scale : {1.0, 10.0, 100.0, 1'000.0, 10'000.0}) {
+      check(static_cast<double>(k) / scale);
+      check(-static_cast<double>(k) / scale);
+      // A neighbour that is no such decimal.
+      check(std::nextafter(static_cast<double>(k) / scale, kInfinity));
+    }
+  }
+  check(99'999.999);
+  check(std::numeric_limits<double>::denorm_min());
+}
+
+TEST(Formats, WriteTheAttributesOfAGroup) {
+  const auto in = [](Format format) {
+    AnswerSize size;
+    std::string out;
+    const auto sink = make_format(
+        {.format = format},
+        [&](std::string_view piece) -> Result<> {
+          out += piece;
+          return {};
+        },
+        size);
+    EXPECT_TRUE(sink->begin({.resolution = "1h", .columns = {"avg"}, .attributes = {"site"}}));
+    EXPECT_TRUE(sink->begin_series(SeriesHead{.device = {},
+                                              .fleet = {},
+                                              .device_type = {},
+                                              .metric = "m",
+                                              .unit = {},
+                                              .type = "double",
+                                              .tier = "1h",
+                                              .attributes = {"a\"b"}}));
+    EXPECT_TRUE(sink->point(0, std::vector<Value>{1.5}));
+    EXPECT_TRUE(sink->end_series(std::nullopt));
+    EXPECT_TRUE(sink->end());
+    return out;
+  };
+  for (const Format format : {Format::kJson, Format::kNdjson, Format::kColumnar}) {
+    EXPECT_TRUE(in(format).contains("\"metric\":\"m\",\"attributes\":{\"site\":\"a\\\"b\"}"))
+        << in(format);
+  }
+  EXPECT_EQ(in(Format::kCsv),
+            "device,fleet,device_type,metric,attribute.site,time,avg\r\n"
+            ",,,m,\"a\"\"b\",0,1.5\r\n");
 }
 
 TEST(Formats, WriteCsv) {

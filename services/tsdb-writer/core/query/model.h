@@ -76,6 +76,8 @@ struct QueryRequest {
   Fill fill = Fill::kNone;
   /// Not none: values of all devices of a group are put together.
   std::optional<std::vector<GroupBy>> group_by{};
+  /// With group_by: names of attributes that must be equal, too, in a group.
+  std::vector<std::string> group_attributes{};
   std::optional<Top> top{};
   /// Raw values of one series at most; 0: as many as max_points lets.
   std::size_t limit = 0;
@@ -123,6 +125,8 @@ struct StoredDevice {
   PolicyId policy;
   /// Where older rows may be.
   std::vector<PolicyId> earlier_policies{};
+  /// Of the attributes that DeviceFilter asks for, in its order; empty where it has none.
+  std::vector<std::string> attributes{};
 };
 
 struct StoredMetric {

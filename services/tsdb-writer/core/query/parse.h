@@ -29,6 +29,7 @@ std::string format_span(std::chrono::milliseconds span);
 Result<Resolution> parse_resolution(std::string_view text);
 Result<Aggregate> parse_aggregate(std::string_view text);
 Result<Fill> parse_fill(std::string_view text);
+/// "fleet" or "device_type".
 Result<GroupBy> parse_group_by(std::string_view text);
 /// Parts between commas; empty ones are kept, for whoever reads them to refuse.
 std::vector<std::string> split_list(std::string_view text);

@@ -75,7 +75,10 @@ class Planner {
     std::ranges::sort(request.devices);
     const auto repeated = std::ranges::unique(request.devices);
     request.devices.erase(repeated.begin(), repeated.end());
-    DeviceFilter filter{.ids = {}, .fleet = request.fleet, .device_type = request.device_type};
+    DeviceFilter filter{.ids = {},
+                        .fleet = request.fleet,
+                        .device_type = request.device_type,
+                        .attributes = request.group_attributes};
     if (!request.devices.empty()) filter.ids = request.devices;
     SLUICE_TRY_ASSIGN(auto found, source_.devices(tenant_, filter, limits_.max_devices + 1));
     if (found.size() > limits_.max_devices) {
@@ -247,7 +250,7 @@ class Planner {
   Result<> check_groups(std::size_t windows) {
     std::set<std::string> groups;
     for (const PlannedDevice& each : plan_.devices) {
-      groups.insert(group_of(each.device, *plan_.request.group_by).key());
+      groups.insert(group_of(each.device, plan_.request).key());
     }
     const std::size_t series = groups.size() * plan_.metrics.size();
     if (series != 0 && windows > limits_.max_grouped_windows / series) {
@@ -266,6 +269,7 @@ class Planner {
     plan_.head.resolution = plan_.is_raw() ? "raw" : format_span(milliseconds(plan_.width_ms));
     for (const Tier tier : tiers) plan_.head.tiers.emplace_back(tier_label(tier));
     if (plan_.is_raw()) plan_.head.columns = {"value"};
+    plan_.head.attributes = plan_.request.group_attributes;
     for (const Aggregate each : plan_.request.aggregates) {
       plan_.head.columns.emplace_back(to_string(each));
     }
@@ -281,12 +285,15 @@ class Planner {
 }  // namespace
 
 std::string DeviceGroup::key() const {
-  // No id holds a zero byte.
-  return fleet.value_or("") + '\0' + device_type.value_or("");
+  // No id and no attribute holds a zero byte.
+  std::string key = fleet.value_or("") + '\0' + device_type.value_or("");
+  for (const std::string& attribute : attributes) (key += '\0') += attribute;
+  return key;
 }
 
-DeviceGroup group_of(const StoredDevice& device, const std::vector<GroupBy>& group_by) {
-  DeviceGroup group;
+DeviceGroup group_of(const StoredDevice& device, const QueryRequest& request) {
+  const std::vector<GroupBy>& group_by = *request.group_by;
+  DeviceGroup group{.fleet = {}, .device_type = {}, .attributes = device.attributes};
   if (std::ranges::contains(group_by, GroupBy::kFleet)) group.fleet = device.fleet;
   if (std::ranges::contains(group_by, GroupBy::kDeviceType)) {
     group.device_type = device.device_type;

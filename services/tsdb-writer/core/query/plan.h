@@ -39,10 +39,11 @@ struct PlannedDevice {
 struct DeviceGroup {
   std::optional<std::string> fleet{};
   std::optional<std::string> device_type{};
+  std::vector<std::string> attributes{};
 
   std::string key() const;
 };
-DeviceGroup group_of(const StoredDevice& device, const std::vector<GroupBy>& group_by);
+DeviceGroup group_of(const StoredDevice& device, const QueryRequest& request);
 
 /// A query that can be carried out: everything that may be refused has been checked.
 struct QueryPlan {

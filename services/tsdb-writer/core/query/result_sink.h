@@ -23,6 +23,8 @@ struct AnswerHead {
   std::vector<std::string> tiers{};
   /// What stands beside the time of each point: "value", or aggregates: "avg", "p95".
   std::vector<std::string> columns{};
+  /// Attributes that the devices were grouped by.
+  std::vector<std::string> attributes{};
 };
 
 /// A series of one device, or of a group of devices.
@@ -34,6 +36,8 @@ struct SeriesHead {
   std::string unit;
   std::string_view type;  // "double", "int64", "bool", "string", "bytes"
   std::string_view tier;
+  /// Values of AnswerHead::attributes.
+  std::vector<std::string> attributes{};
 };
 
 /// Where an answer goes, piece by piece. Each call may wait for a slow reader; an error ends the

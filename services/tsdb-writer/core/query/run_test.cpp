@@ -3,6 +3,7 @@
 #include "testing/stored_history.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -301,6 +302,29 @@ TEST_F(RunQuery, FillsWindowsWithoutValues) {
   EXPECT_DOUBLE_EQ(std::get<double>(line[2]), 20);
   EXPECT_DOUBLE_EQ(std::get<double>(line[3]), 30);
   EXPECT_EQ(line[5], nothing);
+}
+
+TEST_F(RunQuery, PutsDevicesTogetherThatHaveAnAttributeInCommon) {
+  const MetricKey metric = source.add_metric("blue", "temperature");
+  const std::array<const char*, 4> sites{"berlin", "bonn", "berlin", nullptr};
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    auto& device = source.add_device("blue", "d" + std::to_string(i));
+    if (sites[i] != nullptr) device.attributes = {{"site", sites[i]}, {"floor", "1"}};
+    device.history.compact({{metric, kStart, double(i)}});
+  }
+  QueryRequest request = windows(1h, {Aggregate::kSum});
+  request.devices.clear();
+  request.group_by = std::vector<GroupBy>{};
+  request.group_attributes = {"site"};
+  const auto answer = ask(request).value();
+  ASSERT_EQ(answer.series.size(), 3U);
+  const auto is_group = [&](std::size_t place, const std::string& site, double sum) {
+    EXPECT_THAT(answer.series[place].head.attributes, ElementsAre(site));
+    EXPECT_THAT(answer.series[place].points.at(kStart), ElementsAre(Value(sum)));
+  };
+  is_group(0, "", 3);
+  is_group(1, "berlin", 2);
+  is_group(2, "bonn", 1);
 }
 
 TEST_F(RunQuery, PutsDevicesOfAGroupTogetherAndRanksThem) {

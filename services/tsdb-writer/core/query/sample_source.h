@@ -42,6 +42,8 @@ struct DeviceFilter {
   std::optional<std::vector<std::string>> ids{};
   std::optional<std::string> fleet{};
   std::optional<std::string> device_type{};
+  /// No condition: attributes to tell of each.
+  std::vector<std::string> attributes{};
 };
 
 /// Which metrics; all conditions together.

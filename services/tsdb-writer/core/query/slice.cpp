@@ -32,31 +32,39 @@ class ColumnTaker {
                 std::vector<Sample>& out) {
     SLUICE_TRY(chunk.samples(column, range, samples_));
     const ColumnType type = samples_.values.type;
-    out.reserve(out.size() + samples_.timestamps.size());
-    for (std::size_t i = 0; i < samples_.timestamps.size(); ++i) {
-      Sample& sample = out.emplace_back();
-      sample.timestamp = samples_.timestamps[i];
-      sample.type = type;
-      switch (type) {
-        case ColumnType::kDouble:
-          sample.number = samples_.values.doubles[i];
-          break;
-        case ColumnType::kInt64:
-          sample.integer = samples_.values.integers[i];
-          break;
-        case ColumnType::kBool:
-          sample.integer = samples_.values.booleans[i];
-          break;
-        case ColumnType::kString:
-        case ColumnType::kBytes:
-          sample.text = samples_.values.texts[i];
-          break;
-      }
+    const std::size_t begin = out.size();
+    // No reserve(), which would take no more than this and copy everything again at each chunk.
+    out.resize(begin + samples_.timestamps.size());
+    const std::span<Sample> taken = std::span(out).subspan(begin);
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      taken[i].timestamp = samples_.timestamps[i];
+      taken[i].type = type;
+    }
+    switch (type) {
+      case ColumnType::kDouble:
+        fill(taken, samples_.values.doubles, &Sample::number);
+        break;
+      case ColumnType::kInt64:
+        fill(taken, samples_.values.integers, &Sample::integer);
+        break;
+      case ColumnType::kBool:
+        fill(taken, samples_.values.booleans, &Sample::integer);
+        break;
+      case ColumnType::kString:
+      case ColumnType::kBytes:
+        fill(taken, samples_.values.texts, &Sample::text);
+        break;
     }
     return {};
   }
 
  private:
+  template <typename From, typename To>
+  static void fill(std::span<Sample> samples, const std::vector<From>& values,
+                   To Sample::* member) {
+    for (std::size_t i = 0; i < samples.size(); ++i) samples[i].*member = values[i];
+  }
+
   series::Samples samples_;
 };
 

@@ -18,6 +18,13 @@ struct RetentionOverview {
   std::vector<PlannedDrop> drops;
 };
 
+/// Who chose a policy, and the record of it for the audit trail.
+struct ChoiceNotice {
+  std::string_view actor;
+  std::string_view audit_record;
+  std::string_view traceparent;
+};
+
 /// Port: what operators see of retention, and set. Thread-safe.
 class RetentionBook {
  public:
@@ -29,9 +36,10 @@ class RetentionBook {
   /// kNotFound with reason "policy" where there is none of that name.
   virtual Result<> check_policy(std::string_view policy) = 0;
   /// As check_policy(). New devices of the class have it at once, others with the next run of
-  /// RetentionKeeper. The policy and who chose it are recorded together.
+  /// RetentionKeeper. The policy, who chose it and what the trail is told of it are recorded
+  /// together.
   virtual Result<> set_class_policy(const TenantId& tenant, std::string_view device_type,
-                                    std::string_view policy, std::string_view actor) = 0;
+                                    std::string_view policy, const ChoiceNotice& notice) = 0;
 };
 
 }  // namespace sluice::tsdb

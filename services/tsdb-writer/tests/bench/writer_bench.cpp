@@ -2,14 +2,13 @@
 // into a table without an index. Kafka, PostgreSQL, the writer and this program share the machine.
 //
 //   tsdb_writer_bench [DEVICES [TIMES]]    each device says six metrics at each of TIMES seconds
+#include "testing/process_cpu.h"
 #include "tests/writer_world.h"
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <format>
-#include <fstream>
-#include <iterator>
 #include <print>
 #include <sstream>
 #include <stdexcept>
@@ -30,6 +29,7 @@ namespace sluice::tsdb {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::cpu_seconds;
 using testing::Said;
 using testing::WriterWorld;
 
@@ -65,17 +65,6 @@ struct Load {
   std::size_t samples() const { return messages() * kMetrics; }
 };
 
-/// User and system time of a process, in seconds.
-double cpu_of(int pid) {
-  std::ifstream file(std::format("/proc/{}/stat", pid));
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  std::istringstream fields(text.substr(text.rfind(')') + 2));
-  const std::vector<std::string> words(std::istream_iterator<std::string>(fields), {});
-  if (words.size() < 13) return 0;
-  const double ticks = std::stod(words[11]) + std::stod(words[12]);
-  return ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
 class Bench {
  public:
   explicit Bench(const Load& load)
@@ -91,7 +80,7 @@ class Bench {
     world_.writer(settings(500'000));
     {
       const auto idle = world_.writer(settings(500'000));
-      idle_writer_ = cpu_of(idle->process().pid());
+      idle_writer_ = cpu_seconds(idle->process().pid());
       idle_backends_ = cpu_of_backends();
     }
     produce();
@@ -145,7 +134,7 @@ class Bench {
         ask("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE usename = '" +
             world_.database().ordinary_role() + "'"));
     double seconds = 0;
-    for (int pid = 0; pids >> pid;) seconds += cpu_of(pid);
+    for (int pid = 0; pids >> pid;) seconds += cpu_seconds(pid);
     return seconds;
   }
 
@@ -160,7 +149,7 @@ class Bench {
     while (messages_stored() < load_.messages()) std::this_thread::sleep_for(20ms);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     const double rate = static_cast<double>((load_.messages() - before) * kMetrics) / took.count();
-    tell(what, rate, cpu_of(writer->process().pid()) - idle_writer_,
+    tell(what, rate, cpu_seconds(writer->process().pid()) - idle_writer_,
          cpu_of_backends() - idle_backends_,
          ask("SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = "
              "'tsdb.hot'::regclass"),
@@ -171,7 +160,7 @@ class Bench {
     world_.database().execute("CREATE TABLE narrow (series bigint, ts timestamptz, value float8)");
     Sensors sensors(load_.devices);
     const auto began = std::chrono::steady_clock::now();
-    const double cpu_before = cpu_of(::getpid());
+    const double cpu_before = cpu_seconds(::getpid());
     double backend = 0;
     for (std::size_t time = 0; time < load_.times;) {
       const auto copied = postgres::run_transaction(
@@ -179,17 +168,17 @@ class Bench {
           [&](postgres::Transaction& tx) -> Result<> {
             SLUICE_TRY_ASSIGN(const auto rows, tx.query("SELECT pg_backend_pid() AS pid"));
             const auto pid = rows.one().get<std::int32_t>("pid");
-            const double backend_before = cpu_of(pid);
+            const double backend_before = cpu_seconds(pid);
             SLUICE_TRY(copy_batch(tx, sensors, time));
-            backend += cpu_of(pid) - backend_before;
+            backend += cpu_seconds(pid) - backend_before;
             return {};
           });
       if (!copied) throw std::runtime_error(copied.error().message());
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     tell("COPY of narrow rows, no index", static_cast<double>(load_.samples()) / took.count(),
-         cpu_of(::getpid()) - cpu_before, backend, ask("SELECT pg_total_relation_size('narrow')"),
-         ask("SELECT count(*) FROM narrow"));
+         cpu_seconds(::getpid()) - cpu_before, backend,
+         ask("SELECT pg_total_relation_size('narrow')"), ask("SELECT count(*) FROM narrow"));
   }
 
   /// As many values as a batch of the writer has.

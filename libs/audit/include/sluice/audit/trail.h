@@ -35,15 +35,11 @@ struct Deed {
 /// A deed belongs into the transaction that does it: done() gives the record's bytes for its
 /// outbox, so that it is told if and only if it happened. Refusals belong to no transaction: as the
 /// server's AuditSink it sends them over a sender of their own, and drops and counts
-/// (sluice_<component>_audit_dropped_total) what Kafka has no room for, so that refusing an
+/// (sluice_audit_dropped_total) what Kafka has no room for, so that refusing an
 /// attacker never waits for anything. Thread-safe. Everything passed must outlive it.
 class Trail final : public http::AuditSink {
  public:
-  struct Options {
-    std::string service{};    // "schema-validator"
-    std::string component{};  // of metric names: "validator"
-  };
-  Trail(Options options, kafka::Sender& refusals, const Clock& clock, Random& random,
+  Trail(std::string service, kafka::Sender& refusals, const Clock& clock, Random& random,
         Registry& registry);
 
   /// The serialized record of what this request did.
@@ -57,7 +53,7 @@ class Trail final : public http::AuditSink {
  private:
   Uuid next_id();
 
-  const Options options_;
+  const std::string service_;
   kafka::Sender& refusals_;
   const Clock& clock_;
   Counter dropped_;

@@ -29,7 +29,6 @@ class ChangePublisher {
  public:
   struct Options {
     std::string service{};                   // "device-registry"; its schema's outbox is published
-    std::string component{};                 // of metric names: "registry"
     std::vector<kafka::TopicSpec> topics{};  // besides audit
     kafka::Config kafka{};
     kafka::ProducerConfig producer{};

@@ -53,6 +53,8 @@ class Row {
 
   std::size_t column_index(std::string_view column) const;
   bool is_null_at(std::size_t column) const;
+  /// As it came, in whatever format.
+  std::string_view raw(std::size_t column) const;
   void read(std::size_t column, bool& value) const;
   void read(std::size_t column, std::int16_t& value) const;
   void read(std::size_t column, std::int32_t& value) const;

@@ -20,6 +20,11 @@ class Pool;
 
 enum class Isolation : std::uint8_t { kReadCommitted, kRepeatableRead, kSerializable };
 
+/// How an answer travels. kBinary spares writing and reading a `bytea` as twice as many hex digits,
+/// for answers of many bytes. Of such an answer Row reads booleans, numbers, texts, bytea, uuid and
+/// timestamptz, each as exactly its own type; arrays and all others are kText's.
+enum class Answer : std::uint8_t { kText, kBinary };
+
 /// What `sluice.tenant` is set to by TransactionOptions::all_tenants. No tenant can have this id.
 inline constexpr std::string_view kAllTenants = "*";
 
@@ -49,7 +54,7 @@ class Transaction {
  public:
   /// The statement is prepared once per connection, by its text. Its text must be a literal.
   Result<Rows> query(Sql sql, Params params = {});
-  Result<Rows> query(const Statement& statement);
+  Result<Rows> query(const Statement& statement, Answer answer = Answer::kText);
   /// The number of rows changed.
   Result<std::int64_t> execute(Sql sql, Params params = {});
   Result<std::int64_t> execute(const Statement& statement);

@@ -9,7 +9,8 @@ namespace sluice::postgres::testing {
 
 /// A database of a test's own on the server of SLUICE_TEST_POSTGRES_URL, dropped (with whatever is
 /// still connected to it) when this ends. Throws when the variable is missing or the server does
-/// not answer.
+/// not answer. With SLUICE_TEST_TIMESCALEDB set, whatever to, TimescaleDB is its extension, so that
+/// the same tests can be run on both.
 class TestDatabase {
  public:
   TestDatabase();

@@ -1,4 +1,4 @@
-#include "adapters/writer_metrics.h"
+#include "core/batch/writer_metrics.h"
 
 #include <chrono>
 
