@@ -20,8 +20,9 @@ from pathlib import Path
 sys.dont_write_bytecode = True  # a run leaves no file in the source tree
 
 from parts.authority import Authority
-from parts.process import LOOPBACK, Failure, Process, http_ok, run, say, secret
+from parts.process import LOOPBACK, Failure, Process, http_ok, run, say, secret, write_secret
 from parts.postgres import snake
+from parts.prometheus import SCRAPE_INTERVAL
 from stack import FOR_SERVICES, SOURCE, Interrupted, Stack, first_death, running, services, until_signal
 
 READY_DEADLINE_S = 60
@@ -33,11 +34,11 @@ def _base64url(size: int) -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(size)).decode().rstrip("=")
 
 
-def _api_key() -> str:
+def new_api_key() -> str:
     return f"slk_{''.join(secrets.choice(string.ascii_letters + string.digits) for _ in range(12))}_{_base64url(32)}"
 
 
-def _key_ring() -> str:
+def new_key_ring() -> str:
     """A ring of one key, as services that seal secrets read it."""
     return f"local {_base64url(32)}\n"
 
@@ -86,6 +87,7 @@ class Platform:
         self._stack, self._authority, self._members = stack, authority, members
         self._secrets = stack.data / "secrets"
         self.operator_key_file = self._secrets / "operator-key"
+        self._try_file = self._secrets / "try"  # with passwords in its lines
         self._ready = {member.name: asyncio.Event() for member in members}
         self._refuse_circles()
 
@@ -136,6 +138,8 @@ class Platform:
             "grpc_listen": f"{LOOPBACK}:0",
             "ops_listen": f"{LOOPBACK}:0",
             "ops_token_file": self._stack["prometheus"].token_file,
+            "prometheus_url": self._stack["prometheus"].url,
+            "prometheus_scrape_interval": SCRAPE_INTERVAL,
             "address_file": member.address_file,
         }
         for other in self._members:
@@ -143,9 +147,9 @@ class Platform:
                 values[f"{snake(other.name)}_address"] = other.addresses["grpc"]
         for setting in member.settings:
             if setting == "bootstrap_admin_key_file":
-                values[setting] = secret(self.operator_key_file, _api_key)
+                values[setting] = secret(self.operator_key_file, new_api_key)
             elif setting.endswith(("_key_file", "_key_ring_file")) and not setting.endswith("tls_key_file"):
-                values[setting] = secret(self._secrets / f"{member.name}-{setting.removesuffix('_file')}", _key_ring)
+                values[setting] = secret(self._secrets / f"{member.name}-{setting.removesuffix('_file')}", new_key_ring)
         return {name: str(value) for name, value in values.items()}
 
     async def start(self) -> None:
@@ -187,6 +191,7 @@ class Platform:
             "SLUICE_DEMO_ADDRESSES": json.dumps(self.addresses),
             "SLUICE_DEMO_CA_FILE": str(self._authority.certificate),
             "SLUICE_DEMO_KEY_FILE": str(self.operator_key_file),
+            "SLUICE_DEMO_TRY_FILE": str(self._try_file),
             "SLUICE_DEMO_OPS_TOKEN_FILE": str(self._stack["prometheus"].token_file),
             "SLUICE_DEMO_KAFKA_BROKERS": kafka.address if kafka else "",
         }
@@ -196,7 +201,8 @@ class Platform:
         return Process("fleet", command, log=None, env=self._demo_environment(), stop_deadline=STOP_DEADLINE_S)
 
     async def feed(self, source: Path) -> None:
-        """Runs the demo of each service that has one; what it prints is for the user."""
+        """Runs the demo of each service that has one; what it prints is for the user, what it suggests comes at the end."""
+        write_secret(self._try_file, b"")
         for member in self._members:
             demo = source / "services" / member.name / "demo.py"
             if not demo.exists():
@@ -214,14 +220,20 @@ class Platform:
                 raise Failure(f"{demo} ended with status {status}; {member.name}'s log, {member.process.last_words()}")
 
     def where_to_look(self) -> str:
-        rows = []
+        suggestions = sorted((json.loads(line) for line in self._try_file.read_text().splitlines()), key=lambda entry: entry["place"])
+        rows = [(entry["what"], entry["look"]) for entry in suggestions if entry["look"]]
+        rows += [("Prometheus", self._stack["prometheus"].url)]
         for member in self._members:
             if "http" in member.addresses:
                 rows.append((member.name, f"https://{member.addresses['http']}  (its contract: /openapi.json)"))
         if self.operator_key_file.exists():
             rows.append(("operator key", f"{self.operator_key_file.read_text().strip()}  ({self.operator_key_file})"))
-        rows += [("CA file", self._authority.certificate), ("Prometheus", self._stack["prometheus"].url), ("logs", self._stack.data / "log")]
-        return "\n".join(f"  {name:<16} {value}" for name, value in rows)
+        rows += [("CA file", self._authority.certificate), ("logs", self._stack.data / "log")]
+        text = "\n".join(f"  {name:<16} {value}" for name, value in rows)
+        lines = [f"  # {entry['what']}\n  {entry['run']}\n" for entry in suggestions if entry["run"]]
+        if lines:
+            text += "\n\nWhat to try next, in another terminal (a program is missing? docker/toolchain/enter bash has it):\n\n" + "\n".join(lines)
+        return text
 
 
 async def unless_death(work, processes: list[Process]):

@@ -18,6 +18,7 @@
 #include <sluice/http/config.h>
 #include <sluice/kafka/config.h>
 #include <sluice/postgres/config.h>
+#include <sluice/status/config.h>
 
 namespace sluice::registry {
 
@@ -32,6 +33,7 @@ struct Config {
   rpc::ServerConfig grpc;
   http::Config http;
   auth::Config auth;
+  status::Config status;
 
   Secret vault_key_ring;
   Secret bootstrap_admin_key;
@@ -65,6 +67,7 @@ struct Config {
     grpc.declare(settings);
     http.declare(settings);
     auth.declare(settings);
+    status.declare(settings);
 
     settings.secret_file("vault_key_ring_file", &vault_key_ring, true,
                          "Keys that pre-shared keys and kept answers are sealed with, a line each "
@@ -141,7 +144,6 @@ inline KafkaSide::Options kafka_options(const Config& config, const std::string&
   kafka::Config kafka = config.kafka;
   kafka.client_id = service;
   return {.changes = {.service = service,
-                      .component = "registry",
                       .topics = {kafka::topics::kControlDevices},
                       .kafka = kafka,
                       .producer = config.producer,

@@ -7,6 +7,7 @@
 
 #include <sluice/service/periodic_task.h>
 #include <sluice/service/run.h>
+#include <sluice/status/status_page.h>
 
 namespace sluice::registry {
 namespace {
@@ -32,6 +33,7 @@ Result<> serve(service::Runtime& rt, const Config& config) {
   service::PeriodicTask sweeper({.name = "sweep", .interval = config.sweep_interval}, clock, random,
                                 log, metrics, [&](std::stop_token) { return sweep_store(pool); });
   ImportQueue imports(queue_options(config), importer, *vault, log, metrics);
+  status::StatusPage status(config.status, rt);
   rpc::Server grpc(config.grpc, config.identity, clock, random, log, metrics);
   GrpcDoor grpc_door(grpc, door, metrics);
   RestServer rest(config.http, config.auth, {catalog, operations, imports},

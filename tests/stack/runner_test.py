@@ -14,13 +14,17 @@ HERE = Path(__file__).resolve().parent
 # beta calls alpha, so alpha must be up before it and drain after it.
 SETTINGS = {
     "alpha": "address_file ops_listen ops_token_file http_listen http_tls_cert_file http_tls_key_file postgres_url postgres_password_file "
-             "bootstrap_admin_key_file sealing_key_file log_level",
+             "bootstrap_admin_key_file sealing_key_file log_level prometheus_url prometheus_scrape_interval",
     "beta": "address_file alpha_address kafka_brokers redis_url redis_password_file tls_ca_file tls_cert_file tls_key_file",
 }
 DEMO = """
 import json, os
 print("demo of", os.environ["SLUICE_DEMO_URL"], json.loads(os.environ["SLUICE_DEMO_ADDRESSES"])["beta"]["grpc"])
 print("key", open(os.environ["SLUICE_DEMO_KEY_FILE"]).read())
+with open(os.environ["SLUICE_DEMO_TRY_FILE"], "a") as lines:
+    for entry in ({"place": 2, "what": "second", "run": "echo two", "look": ""}, {"place": 1, "what": "first", "run": "echo one", "look": ""},
+                  {"place": 0, "what": "A page", "run": "", "look": "http://page"}):
+        lines.write(json.dumps(entry) + "\\n")
 """
 
 
@@ -67,6 +71,14 @@ class Runner(TemporaryFolderCase):
         self.assertEqual(drains, ["beta drained", "alpha drained"])
         self.assert_nothing_left()
 
+    def test_prints_what_demos_suggest_at_the_end_and_in_order(self):
+        program = self.run_it("--once")
+        self.assertEqual(program.ended(), 0, program.output())
+        end = program.output().partition("Sluice is up")[2]
+        self.assertRegex(end, r"A page +http://page\n")
+        self.assertIn("  # first\n  echo one\n\n  # second\n  echo two\n", end)
+        self.assertEqual((self.data / "secrets/try").stat().st_mode & 0o777, 0o600)  # lines hold passwords
+
     def test_gives_a_service_what_it_declares_and_no_more(self):
         program = self.run_it("--once", SLUICE_LOG_LEVEL="debug", SLUICE_CRASH_AT="anywhere")
         self.assertEqual(program.ended(), 0, program.output())
@@ -75,6 +87,8 @@ class Runner(TemporaryFolderCase):
         alpha = self.given("alpha")
         self.assertEqual(alpha["SLUICE_OPS_LISTEN"], "127.0.0.1:0")
         self.assertEqual(alpha["SLUICE_LOG_LEVEL"], "debug")
+        self.assertRegex(alpha["SLUICE_PROMETHEUS_URL"], r"^http://127\.0\.0\.1:\d+$")
+        self.assertEqual(alpha["SLUICE_PROMETHEUS_SCRAPE_INTERVAL"], "2s")
         self.assertRegex(alpha["SLUICE_POSTGRES_URL"], r"^postgresql://sluice_alpha@127\.0\.0\.1:\d+/sluice$")
         for variable in ("SLUICE_BOOTSTRAP_ADMIN_KEY_FILE", "SLUICE_SEALING_KEY_FILE", "SLUICE_OPS_TOKEN_FILE", "SLUICE_POSTGRES_PASSWORD_FILE",
                          "SLUICE_HTTP_TLS_KEY_FILE"):

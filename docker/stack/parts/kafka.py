@@ -76,22 +76,28 @@ def _kafka_uuid() -> str:
 
 
 class Broker:
-    def __init__(self, node: int, port: int, controller_port: int):
-        self.node, self.port, self.controller_port = node, port, controller_port
+    """`doors`: listeners beside the first, each with a name, its own port, and the port that its clients are told."""
+
+    def __init__(self, node: int, port: int, controller_port: int, doors: list[tuple[str, int, int]] | None = None):
+        self.node, self.port, self.controller_port, self.doors = node, port, controller_port, doors or []
 
 
 def _properties(broker: Broker, brokers: list, logs: Path) -> str:
     replicas = len(brokers)
     in_sync = 2 if replicas >= 3 else 1
     voters = ",".join(f"{peer.node}@{LOOPBACK}:{peer.controller_port}" for peer in brokers)
+    doors = "".join(f",{name}://{LOOPBACK}:{port}" for name, port, _ in broker.doors)
+    told = "".join(f",{name}://{LOOPBACK}:{advertised}" for name, _, advertised in broker.doors)
+    protocols = "".join(f",{name}:PLAINTEXT" for name, _, _ in broker.doors)
     return f"""\
 process.roles=broker,controller
 node.id={broker.node}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://{LOOPBACK}:{broker.port},CONTROLLER://{LOOPBACK}:{broker.controller_port}
-advertised.listeners=PLAINTEXT://{LOOPBACK}:{broker.port}
+listeners=PLAINTEXT://{LOOPBACK}:{broker.port},CONTROLLER://{LOOPBACK}:{broker.controller_port}{doors}
+advertised.listeners=PLAINTEXT://{LOOPBACK}:{broker.port}{told}
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocols}
 log.dirs={logs}
 # Topics are made by the services with the partitions they need; a typing error must not make one.
 auto.create.topics.enable=false
@@ -142,16 +148,18 @@ async def _brokers_alive(port: int) -> int:
 class Kafka:
     name = "kafka"
 
-    def __init__(self, data: Path, cache: Cache, *, brokers: int = 1):
+    def __init__(self, data: Path, cache: Cache, *, brokers: int = 1, doors: list[list[tuple[str, int, int]]] | None = None):
+        """`doors`: of each broker, for clients that are to come through something, as tests of faults want it."""
         if brokers not in (1, 3):
             raise Failure(f"KAFKA_BROKERS is {brokers}; it can be 1 or 3")
         self._data = data / "kafka"
-        self._logs, self._cache, self._count = data / "log", cache, brokers
+        self._logs, self._cache, self._count, self._doors = data / "log", cache, brokers, doors or [[]] * brokers
         self.processes: list[Process] = []
+        self._brokers: list[Broker] = []
         self.address = ""
 
     def _format(self, template: Path, broker: Broker, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # it may be a file system of its own
         for file in (template / "format").iterdir():
             if file.name != "meta.properties" and file.is_file():
                 (folder / file.name).write_bytes(file.read_bytes())
@@ -167,7 +175,7 @@ class Kafka:
     async def start(self) -> str:
         home = await installed(self._cache)
         self._data.mkdir(parents=True, exist_ok=True)
-        brokers = [Broker(node, free_port(), free_port()) for node in range(1, self._count + 1)]
+        brokers = [Broker(node, free_port(), free_port(), self._doors[node - 1]) for node in range(1, self._count + 1)]
         for broker in brokers:
             folder = self._data / f"broker-{broker.node}"
             if not (folder / "meta.properties").exists():
@@ -178,12 +186,23 @@ class Kafka:
                               log=self._logs / f"kafka-{broker.node}.log")
             self.processes.append(process)
             await process.start()
-        for broker, process in zip(brokers, self.processes):
-            async def ready(port=broker.port):
-                return await _brokers_alive(port) == self._count
-            await process.until(ready, 90)
+        self._brokers = brokers
+        for index in range(self._count):
+            await self.until_ready(index)
         self.address = ",".join(f"{LOOPBACK}:{broker.port}" for broker in brokers)
         return self.address
+
+    async def until_ready(self, index: int) -> None:
+        """Waits until a broker that was started sees all the others."""
+        async def ready():
+            return await _brokers_alive(self._brokers[index].port) == self._count
+        await self.processes[index].until(ready, 90)
+
+    async def tool(self, program: str, *arguments, stdin: bytes = b"") -> str:
+        """What one of Kafka's own command line programs prints, given by its class."""
+        home = await installed(self._cache)
+        argv = _java(home) + [program, "--bootstrap-server", self.address, *arguments]
+        return (await run(argv, what=program.rpartition(".")[2], stdin=stdin)).decode()
 
     async def stop(self, *, at_once: bool) -> None:
         await asyncio.gather(*(process.stop(at_once=at_once) for process in self.processes))

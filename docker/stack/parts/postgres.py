@@ -46,7 +46,7 @@ class Postgres:
                 "--inh-caps", "-all,+dac_override", "--ambient-caps", "-all,+dac_override", "--bounding-set", "-all,+dac_override"]
 
     async def _initdb(self) -> None:
-        self._data.mkdir(parents=True, mode=0o700)
+        self._data.mkdir(parents=True, mode=0o700, exist_ok=True)  # it may be a file system of its own
         if os.geteuid() == 0:
             account = pwd.getpwnam("postgres")
             os.chown(self._data, account.pw_uid, account.pw_gid)
@@ -83,25 +83,27 @@ class Postgres:
         self.processes.append(process)
         await process.start()
 
-        async def ready():
-            try:
-                await self._sql("postgres", "select 1")
-                return True
-            except Failure:
-                return False
-        await process.until(ready)
+        await process.until(self.is_ready)
         await self._make_roles()
         return f"{LOOPBACK}:{self._port}"
 
-    async def _sql(self, database: str, script: str) -> str:
+    async def is_ready(self) -> bool:
+        try:
+            await self.sql("postgres", "select 1")
+            return True
+        except Failure:
+            return False
+
+    async def sql(self, database: str, script: str) -> str:
+        """What a script of the superuser answers."""
         environment = os.environ | {"PGPASSWORD": self._password, "PGCONNECT_TIMEOUT": "2"}
         output = await run([PROGRAMS / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", LOOPBACK, "-p", self._port,
                             "-U", SUPERUSER, "-d", database], stdin=script.encode(), env=environment, what="psql")
         return output.decode()
 
     async def _make_roles(self) -> None:
-        if not (await self._sql("postgres", f"select 1 from pg_database where datname = '{DATABASE}'")).strip():
-            await self._sql("postgres", f"create database {DATABASE}")
+        if not (await self.sql("postgres", f"select 1 from pg_database where datname = '{DATABASE}'")).strip():
+            await self.sql("postgres", f"create database {DATABASE}")
         script = [f"revoke all on database {DATABASE} from public;"]
         for service in self._services:
             if not re.fullmatch(r"[a-z][a-z0-9-]*", service):
@@ -111,7 +113,7 @@ class Postgres:
             script.append(f"select 'create role {role}' where not exists (select from pg_roles where rolname = '{role}') \\gexec")
             script.append(f"alter role {role} login nosuperuser nocreatedb nocreaterole nobypassrls password '{password}';")
             script.append(f"grant connect, create, temporary on database {DATABASE} to {role};")
-        await self._sql(DATABASE, "\n".join(script))
+        await self.sql(DATABASE, "\n".join(script))
 
     async def stop(self, *, at_once: bool) -> None:
         for process in self.processes:

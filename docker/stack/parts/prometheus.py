@@ -6,10 +6,12 @@ from pathlib import Path
 from .cache import Cache
 from .process import LOOPBACK, Process, free_port, http_ok, secret
 
+SCRAPE_INTERVAL = "2s"  # what looks live to somebody who looks
+
 CONFIG = """\
 global:
-  scrape_interval: 2s
-  scrape_timeout: 2s
+  scrape_interval: {interval}
+  scrape_timeout: {interval}
 scrape_configs:
   - job_name: sluice
     authorization:
@@ -50,7 +52,7 @@ class Prometheus:
         self._port = free_port()
         self.scrape({})
         config = self._data / "prometheus.yml"
-        config.write_text(CONFIG.format(targets=json.dumps(str(self._data / "targets.json")), token=json.dumps(str(self._token_file))))
+        config.write_text(CONFIG.format(interval=SCRAPE_INTERVAL, targets=json.dumps(str(self._data / "targets.json")), token=json.dumps(str(self._token_file))))
         process = Process("prometheus", ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={self._data}/tsdb",
                                          "--storage.tsdb.retention.time=1d", f"--web.listen-address={LOOPBACK}:{self._port}"],
                           log=self._logs / "prometheus.log")

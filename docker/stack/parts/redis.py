@@ -38,7 +38,7 @@ class Redis:
         self._data, self._logs, self._durable = data / "redis", data / "log", durable
         self.password_file = data / "secrets" / "redis"
         self.processes: list[Process] = []
-        self._port = 0
+        self._port, self._password = 0, ""
 
     @property
     def url(self) -> str:
@@ -55,13 +55,18 @@ class Redis:
             process.argv.insert(1, str(settings))
         else:
             process = _server("redis", self._port, self._data, self._logs / "redis.log")
+        self._password = password
         self.processes.append(process)
         await process.start()
-
-        async def ready():
-            return b"+PONG" in (await _command(self._port, "PING", password=password) or b"")
-        await process.until(ready)
+        await process.until(self.is_ready)
         return f"{LOOPBACK}:{self._port}"
+
+    async def is_ready(self) -> bool:
+        return b"+PONG" in (await self.command("PING") or b"")
+
+    async def command(self, *words) -> bytes | None:
+        """A command's answer as it is on the wire, or None while the server is not there."""
+        return await _command(self._port, *words, password=self._password)
 
     async def stop(self, *, at_once: bool) -> None:
         for process in self.processes:

@@ -41,6 +41,11 @@ void Core::add_check(std::string check_name, std::function<Result<>()> check) {
 
 void Core::on_drain(std::function<void()> hook) { hooks_.push_back(std::move(hook)); }
 
+void Core::add_page(OpsPage page) {
+  const std::lock_guard lock(scrape_mutex_);
+  pages_.push_back(std::move(page));
+}
+
 void Core::set_address(std::string_view listener, std::string_view address) {
   addresses_[std::string(listener)] = address;
 }
@@ -178,6 +183,17 @@ std::string Core::scrape() const {
   const std::lock_guard lock(scrape_mutex_);
   return registry.scrape(may_call_functions_ ? Registry::Functions::kCall
                                              : Registry::Functions::kSkip);
+}
+
+const OpsPage* Core::find_page(std::string_view path) const {
+  const std::lock_guard lock(scrape_mutex_);
+  const auto page = std::ranges::find(pages_, path, &OpsPage::path);
+  return page == pages_.end() ? nullptr : &*page;
+}
+
+OpsResponse Core::show(const OpsPage& page) const {
+  const std::lock_guard lock(scrape_mutex_);
+  return may_call_functions_ ? page.answer() : plain(503, "not while starting or stopping");
 }
 
 std::optional<Error> Core::failure() const {

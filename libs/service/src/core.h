@@ -6,6 +6,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <list>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -38,6 +39,7 @@ class Core {
   void add_component(std::string type, std::function<void()> stop);
   void add_check(std::string name, std::function<Result<>()> check);
   void on_drain(std::function<void()> hook);
+  void add_page(OpsPage page);
   void set_address(std::string_view listener, std::string_view address);
   Result<> wait();
   void fail(Error error);
@@ -50,6 +52,9 @@ class Core {
   bool is_started() const;
   ReadinessReport readiness() const;
   std::string scrape() const;
+  /// The service's own page at that path; it stays where it is. nullptr when there is none.
+  const OpsPage* find_page(std::string_view path) const;
+  OpsResponse show(const OpsPage& page) const;
   std::optional<Error> failure() const;
   /// The type of the component that is being stopped; empty when none is.
   std::string stopping_component() const;
@@ -72,7 +77,8 @@ class Core {
   };
 
   static std::string_view to_string(Phase phase);
-  /// Lets gauge functions be called by scrapes, or waits for the one that does and lets no other.
+  /// Lets gauge functions and pages be called by the ops port, or waits for the one that does and
+  /// lets no other.
   void allow_functions(bool allowed);
   void tell_signal();
   /// Returns when nothing that the body owns is called any more. Any number of times.
@@ -102,8 +108,9 @@ class Core {
   std::string stopping_component_;
   std::function<void()> notify_;
 
-  mutable std::mutex scrape_mutex_;  // held by a scrape while it may call gauge functions
+  mutable std::mutex scrape_mutex_;  // held while gauge functions and pages may be called
   bool may_call_functions_ = false;
+  std::list<OpsPage> pages_;  // none ever goes, so that one that was found stays good
 };
 
 }  // namespace sluice::service::runtime_detail

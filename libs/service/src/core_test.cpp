@@ -55,6 +55,26 @@ TEST(Core, CallsNothingOfABodyWhoseDrainHookThrew) {
   EXPECT_EQ(fixture.checks, checks);
 }
 
+TEST(Core, ShowsPagesOfTheBodyWhileItServesAndNoLonger) {
+  Fixture fixture;
+  int shown = 0;
+  fixture.core.add_page({.path = "/page", .answer = [&] {
+                           ++shown;
+                           return OpsResponse{.body = "page"};
+                         }});
+  const OpsPage* page = fixture.core.find_page("/page");
+  ASSERT_NE(page, nullptr);
+  EXPECT_EQ(fixture.core.find_page("/other"), nullptr);
+  EXPECT_EQ(fixture.core.show(*page).status, 503);
+  fixture.core.add_check("asks", [&]() -> Result<> {
+    EXPECT_EQ(fixture.core.show(*page).body, "page");
+    return {};
+  });
+  EXPECT_TRUE(fixture.core.wait());
+  EXPECT_GE(shown, 1);
+  EXPECT_EQ(fixture.core.show(*page).status, 503);
+}
+
 TEST(Core, CallsNothingOfABodyWhoseComponentThrew) {
   Fixture fixture;
   fixture.core.add_component("Part", [] { throw std::runtime_error("planted"); });

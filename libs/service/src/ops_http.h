@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <sluice/service/ops_page.h>
+
 namespace sluice::service {
 
 /// As much of HTTP/1.1 as probes and scrapers speak: one request without a body that matters, one
@@ -22,13 +24,6 @@ struct OpsRequest {
   /// Nullopt when it is not there; when there are several, the first, and `count` tells.
   std::optional<std::string_view> header(std::string_view name) const;
   std::size_t count(std::string_view name) const;
-};
-
-struct OpsResponse {
-  int status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::string body{};
-  std::vector<std::pair<std::string, std::string>> headers{};
 };
 
 /// Reads the head of a request, without the blank line that ends it; else the status to refuse

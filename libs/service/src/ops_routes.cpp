@@ -72,9 +72,11 @@ std::optional<OpsResponse> refusal(const OpsRequest& request, const Secret& toke
     return plain(403, "without ops_token_file this answers peers on the same machine alone");
   }
   const auto host = request.header("host");
-  // "none" is a person who typed the address.
-  const bool is_page = request.header("origin").has_value() ||
-                       request.header("sec-fetch-site").value_or("none") != "none";
+  // "none" is a person who typed the address, "same-origin" a page that this port itself served.
+  // Browsers send an Origin with every POST, so that no page drains.
+  const std::string_view site = request.header("sec-fetch-site").value_or("none");
+  const bool is_page =
+      request.header("origin").has_value() || (site != "none" && site != "same-origin");
   if (is_page || (host && !is_local_host(*host))) {
     return plain(403, "without ops_token_file this does not answer web pages");
   }
@@ -84,8 +86,15 @@ std::optional<OpsResponse> refusal(const OpsRequest& request, const Secret& toke
 }  // namespace
 
 OpsResponse answer(const OpsRequest& request, const Secret& token, const OpsActions& actions) {
-  const auto route = std::ranges::find(kRoutes, std::string_view(request.path), &Route::path);
-  if (route == kRoutes.end()) return plain(404, "there is no such path");
+  const auto* route = std::ranges::find(kRoutes, std::string_view(request.path), &Route::path);
+  const OpsPage* page = nullptr;
+  Route route_of_page{};
+  if (route == kRoutes.end()) {
+    page = actions.find_page(request.path);
+    if (page == nullptr) return plain(404, "there is no such path");
+    route_of_page = {.path = page->path, .method = "GET", .is_open = !page->needs_token};
+    route = &route_of_page;
+  }
   const bool is_head = request.method == "HEAD" && route->method == "GET";
   if (request.method != route->method && !is_head) {
     OpsResponse response = plain(405, "not with this method");
@@ -95,6 +104,7 @@ OpsResponse answer(const OpsRequest& request, const Secret& token, const OpsActi
   if (!route->is_open) {
     if (auto refused = refusal(request, token)) return *std::move(refused);
   }
+  if (page != nullptr) return actions.show_page(*page);
   if (route->path == "/livez") return plain(200, "alive");
   if (route->path == "/readyz") return readyz(actions.readiness());
   if (route->path == "/startupz") {
@@ -109,9 +119,8 @@ OpsResponse answer(const OpsRequest& request, const Secret& token, const OpsActi
   return json(202, {{"state", actions.readiness().state}});
 }
 
-std::string_view known_path(std::string_view path) {
-  const auto route = std::ranges::find(kRoutes, path, &Route::path);
-  return route == kRoutes.end() ? "other" : route->path;
+std::string_view path_label(const OpsRequest& request, const OpsResponse& response) {
+  return response.status == 404 ? "other" : std::string_view(request.path);
 }
 
 }  // namespace sluice::service

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <sluice/config/settings.h>
@@ -31,14 +32,20 @@ struct OpsActions {
   std::function<std::string()> metrics;
   std::function<std::string()> config;
   std::function<void()> drain;
+  /// The page that the service itself has at a path; nullptr when there is none.
+  std::function<const OpsPage*(std::string_view path)> find_page;
+  /// What that page answers now.
+  std::function<OpsResponse(const OpsPage&)> show_page;
 };
 
-/// Decides what a request gets. /livez, /readyz and /startupz are open. /metrics, /config and
-/// /drain ask for the token where there is one; else they serve this machine alone, and no web page
-/// in a browser on it: neither by a request across sites nor by a name that was made to point here.
+/// Decides what a request gets. /livez, /readyz, /startupz and pages that say so are open. The rest
+/// asks for the token where there is one; else it serves this machine alone, and no web page in a
+/// browser on it but our own: neither by a request across sites nor by a name that was made to
+/// point here.
 OpsResponse answer(const OpsRequest& request, const Secret& token, const OpsActions& actions);
 
-/// `path` if it is one of ours, else "other": for the label of a metric.
-std::string_view known_path(std::string_view path);
+/// What stands for a request in the label of a metric: its path if it is one of ours, which what is
+/// answered 404 is not, else "other".
+std::string_view path_label(const OpsRequest& request, const OpsResponse& response);
 
 }  // namespace sluice::service

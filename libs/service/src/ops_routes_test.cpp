@@ -1,5 +1,6 @@
 #include "ops_routes.h"
 
+#include <algorithm>
 #include <string>
 
 #include <gmock/gmock.h>
@@ -20,6 +21,9 @@ struct Service {
   bool is_started = true;
   int drains = 0;
   Secret token;
+  std::vector<OpsPage> pages{
+      {.path = "/open", .needs_token = false, .answer = [] { return plain(200, "open"); }},
+      {.path = "/closed", .answer = [] { return plain(200, "closed"); }}};
 
   OpsResponse ask(std::string method, std::string path,
                   std::vector<std::pair<std::string, std::string>> headers = {},
@@ -28,7 +32,14 @@ struct Service {
                              .is_started = [&] { return is_started; },
                              .metrics = [] { return std::string("metrics\n"); },
                              .config = [] { return std::string("{}\n"); },
-                             .drain = [&] { ++drains; }};
+                             .drain = [&] { ++drains; },
+                             .find_page =
+                                 [&](std::string_view wanted) {
+                                   const auto found =
+                                       std::ranges::find(pages, wanted, &OpsPage::path);
+                                   return found == pages.end() ? nullptr : &*found;
+                                 },
+                             .show_page = [](const OpsPage& page) { return page.answer(); }};
     return answer({.method = std::move(method),
                    .path = std::move(path),
                    .headers = std::move(headers),
@@ -152,9 +163,44 @@ TEST(OpsRoutes, OtherPathsAndMethodsAreRefused) {
   EXPECT_EQ(service.drains, 0);
 }
 
+TEST(OpsRoutes, WithoutATokenOurOwnPageOnThisMachineIsServed) {
+  Service service;
+  const auto from = [&](std::string host, bool from_loopback) {
+    return service.status("GET", "/closed",
+                          {{"host", std::move(host)}, {"sec-fetch-site", "same-origin"}},
+                          from_loopback);
+  };
+  EXPECT_EQ(from("127.0.0.1:8081", true), 200);
+  EXPECT_EQ(from("evil.example:8081", true), 403);
+  EXPECT_EQ(from("127.0.0.1:8081", false), 403);
+  EXPECT_EQ(service.status("GET", "/closed", {{"sec-fetch-site", "same-site"}}), 403);
+  EXPECT_EQ(
+      service.status("POST", "/drain",
+                     {{"origin", "http://127.0.0.1:8081"}, {"sec-fetch-site", "same-origin"}}),
+      403);
+}
+
+TEST(OpsRoutes, PagesAskForTheTokenUnlessTheySayOtherwise) {
+  Service service;
+  service.token = Secret("right-token");
+  EXPECT_EQ(service.status("GET", "/open", {}, false), 200);
+  EXPECT_EQ(service.status("GET", "/closed", {}, false), 401);
+  EXPECT_EQ(service.status("GET", "/closed", {{"authorization", "Bearer wrong"}}), 401);
+  EXPECT_EQ(service.ask("GET", "/closed", {{"authorization", "Bearer right-token"}}).body,
+            "closed\n");
+  EXPECT_EQ(service.status("POST", "/open"), 405);
+}
+
 TEST(OpsRoutes, LabelsAreOfKnownPathsAlone) {
-  EXPECT_EQ(known_path("/livez"), "/livez");
-  EXPECT_EQ(known_path("/livez/17"), "other");
+  Service service;
+  const auto label = [&](std::string path) {
+    const OpsResponse response = service.ask("GET", path);
+    return std::string(
+        path_label({.method = "GET", .path = std::move(path), .headers = {}}, response));
+  };
+  EXPECT_EQ(label("/livez"), "/livez");
+  EXPECT_EQ(label("/closed"), "/closed");
+  EXPECT_EQ(label("/livez/17"), "other");
 }
 
 }  // namespace

@@ -162,8 +162,8 @@ class OpsServer::Impl {
       begin_answer(connection, plain(431, "the request is too large"), "other", false);
     } else if (auto request = parse_head(std::string_view(connection.buffer).substr(0, end))) {
       request->peer_is_loopback = connection.peer_is_loopback;
-      begin_answer(connection, handler_(*request), known_path(request->path),
-                   request->method == "HEAD");
+      const OpsResponse response = handler_(*request);
+      begin_answer(connection, response, path_label(*request, response), request->method == "HEAD");
     } else {
       begin_answer(connection, plain(request.error(), "this is no request"), "other", false);
     }

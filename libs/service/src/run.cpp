@@ -70,7 +70,9 @@ Result<> serve(const std::string& name, const ServiceSettings& own, const Settin
                                [&] {
                                  log.info("drain_requested");
                                  core.ask_drain();
-                               }};
+                               },
+                           .find_page = [&](std::string_view path) { return core.find_page(path); },
+                           .show_page = [&](const OpsPage& page) { return core.show(page); }};
   SLUICE_TRY_ASSIGN(
       const auto ops,
       OpsServer::start({.listen = own.ops_listen}, clock, registry, [&](const OpsRequest& request) {

@@ -27,6 +27,8 @@ Registry& Runtime::registry() const { return core_.registry; }
 
 void Runtime::on_drain(std::function<void()> hook) { core_.on_drain(std::move(hook)); }
 
+void Runtime::add_ops_page(OpsPage page) { core_.add_page(std::move(page)); }
+
 void Runtime::set_address(std::string_view listener, std::string_view address) {
   core_.set_address(listener, address);
 }

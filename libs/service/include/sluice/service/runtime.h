@@ -14,6 +14,7 @@
 #include <sluice/base/result.h>
 #include <sluice/log/logger.h>
 #include <sluice/metrics/metrics.h>
+#include <sluice/service/ops_page.h>
 
 namespace sluice::service {
 
@@ -80,6 +81,10 @@ class Runtime {
   /// Called once, in order of adding, when the service begins to drain (POST /drain, SIGTERM):
   /// refuse new work, finish what is in hand. Components still run. On the body's thread.
   void on_drain(std::function<void()> hook);
+
+  /// Shows something on the ops port: a page of the service's own, for GET alone. Asked for inside
+  /// wait() only; before and after it answers 503.
+  void add_ops_page(OpsPage page);
 
   /// Where a listener is bound: set_address("http", "127.0.0.1:41234"), for `address_file`.
   void set_address(std::string_view listener, std::string_view address);
