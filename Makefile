@@ -4,7 +4,9 @@
 #             FLEET=200         simulated devices, 0 for none (run)
 #             ONCE=1            stop again when everything was up and fed (run)
 #             TESTS=REGEX       only the test programs and tests/ folders whose name matches (test, itest)
+#             SEEDS=1000        runs; SEED=n repeats one with every event shown, FAULTS=name,… picks some (sim)
 #             UPDATE=1          write the charts' generated and golden files anew (charts)
+#             SECONDS=600       of faults; SEED=n repeats a run, FAULTS=name,… picks some (chaos)
 #             PRESET=asan       another preset of CMakePresets.json: asan, tsan (test, itest)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +16,7 @@ PRESET ?= dev
 BUILD := build/$(PRESET)
 KAFKA_BROKERS ?= 1
 FLEET ?= 200
+SECONDS ?= 600
 SERVICES := $(patsubst services/%/main.cpp,%,$(wildcard services/*/main.cpp))
 
 # TERM for the toolchain when make itself is killed, so that not even then anything stays behind.
@@ -21,11 +24,11 @@ ENTER := $(if $(shell command -v setpriv),setpriv --pdeathsig TERM) docker/toolc
 # Configures once; later CMake looks after itself. $(1): what to build, empty for everything.
 build = $(ENTER) bash -euc '[ -f $(BUILD)/build.ninja ] || cmake --preset $(PRESET) >/dev/null; cmake --build $(BUILD) $(1)'
 
-.PHONY: help run test itest sanitize sim bench fuzz conformance lint fmt images charts sbom clean doctor
+.PHONY: help run test itest sanitize sim chaos bench bench-path fuzz conformance lint fmt images charts sbom clean doctor
 
 help: ## Show this
 	@echo 'make TARGET [VARIABLE=value]'; echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 15
 	@echo; sed -n 's/^#  *\(Variables:\)\{0,1\}  *\([A-Z_]*=[^ ]*\)  *\(.*\)/  \2\t\3/p' Makefile | expand -t 21
 	@echo; echo '  services: $(or $(SERVICES),none yet)'
 
@@ -51,9 +54,14 @@ sanitize: ## Build and run the C++ tests under ASan and UBSan, then under TSan (
 	    python3 docker/stack/run_tests.py --build build/$$preset --label 'unit|stack' $(if $(TESTS),--only '$(TESTS)') || status=1; \
 	done; exit $$status
 
-sim: ## The whole platform in one process under simulated time, faults and one seed
-	@if [ ! -x tests/simulation/run ]; then echo 'sluice: there is no simulation yet (tests/simulation)'; exit; fi; \
-	  $(call build); exec $(ENTER) env SLUICE_BUILD="$$PWD/$(BUILD)" tests/simulation/run
+sim: ## The cores of all services in one process, under simulated time and faults
+	@$(call build,--target sluice-simulation)
+	@exec $(ENTER) env SLUICE_BUILD="$$PWD/$(BUILD)" SEED=$(SEED) SEEDS=$(or $(SEEDS),$(if $(SEED),,1000)) FAULTS=$(FAULTS) tests/simulation/run
+
+chaos: ## Faults of every kind under real processes and a fleet, and the proof that nothing acknowledged is lost
+	@$(call build,--target $(SERVICES) sluice-sim sluice-fault-proxy)
+	@exec $(ENTER) python3 tests/chaos/chaos.py --bin $(BUILD)/bin --out $(BUILD)/chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(FAULTS),--faults $(FAULTS))
 
 bench: ## Run every benchmark against the real stack and print its figures
 	@programs=$$(find tests services -mindepth 2 -maxdepth 2 -name bench -perm -u+x | sort); \
@@ -61,6 +69,10 @@ bench: ## Run every benchmark against the real stack and print its figures
 	  $(call build); \
 	  exec $(ENTER) python3 docker/stack/stack.py exec -- env SLUICE_BUILD="$$PWD/$(BUILD)" \
 	    bash -euc 'for program; do echo "== $$program"; "$$program"; done' bench $$programs
+
+bench-path: ## Measure what a message costs from device to query, and how long it takes
+	@$(call build,--target $(SERVICES) sluice-sim)
+	@exec $(ENTER) env SLUICE_BUILD="$$PWD/$(BUILD)" tests/path/bench-path
 
 fuzz: ## Fuzz every parser for FUZZ_SECONDS=60 each, guided by coverage, under sanitizers
 	@$(ENTER) bash -euc '[ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null; cmake --build build/fuzz --target fuzz'

@@ -18,7 +18,8 @@ std::string did_you_mean(const std::string& name) {
 
 /// Variables that share our prefix and are not settings: for tests, and for where to build.
 bool is_foreign_variable(std::string_view name) {
-  constexpr std::array<std::string_view, 2> kPrefixes = {"SLUICE_TEST_", "SLUICE_CRASH_"};
+  constexpr std::array<std::string_view, 3> kPrefixes = {"SLUICE_TEST_", "SLUICE_CRASH_",
+                                                         "SLUICE_PLANTED_"};
   constexpr std::array<std::string_view, 2> kNames = {"SLUICE_CACHE", "SLUICE_TOOLCHAIN"};
   return std::ranges::any_of(kPrefixes, [&](auto prefix) { return name.starts_with(prefix); }) ||
          std::ranges::contains(kNames, name);

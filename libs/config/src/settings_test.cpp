@@ -153,6 +153,7 @@ TEST(Settings, TellEveryFaultAtOnceWithItsSource) {
 TEST(Settings, LetVariablesOfTestsAndToolchainThrough) {
   const Loaded loaded("", {{"SLUICE_TEST_KAFKA_BROKERS", "x"},
                            {"SLUICE_CRASH_POINT", "x"},
+                           {"SLUICE_PLANTED_BUG", "x"},
                            {"SLUICE_CACHE", "x"},
                            {"SLUICE_TOOLCHAIN", "x"},
                            {"PATH", "x"}});

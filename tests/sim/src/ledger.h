@@ -1,8 +1,11 @@
 #pragma once
 
+#include "roster.h"
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace sluice::sim {
@@ -41,13 +44,22 @@ class SequenceSet {
   std::uint64_t count_ = 0;
 };
 
-/// What the devices know of their messages: two bits each. What was in them is computed again.
+/// What the devices know of their messages: a few bits each. What was in them is computed
+/// again.
 struct Ledger {
-  explicit Ledger(std::size_t devices) : published(devices), acknowledged(devices) {}
+  explicit Ledger(std::size_t devices)
+      : published(devices), acknowledged(devices), refused(devices), resent(devices) {}
 
   std::vector<SequenceSet> published;
   /// PUBACK, or PUBREC of QoS 2: from then on the platform answers for the message.
   std::vector<SequenceSet> acknowledged;
+  /// Answered with a reason that says that it went nowhere (MQTT 5).
+  std::vector<SequenceSet> refused;
+  /// Sent again on a later connection, where they may come behind what the earlier one brought.
+  std::vector<SequenceSet> resent;
 };
+
+/// A line of JSON for each device, numbers as ranges: {"device": …, "published": [[0, 41]], …}.
+std::string to_json_lines(const Ledger& ledger, const Roster& roster);
 
 }  // namespace sluice::sim

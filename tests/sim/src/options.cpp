@@ -28,8 +28,8 @@ constexpr double kDay = 86'400;
 constexpr std::array kOptions{
     Option{"devices", &Options::devices,
            "file: profile,tenant,device,token or profile,tenant,device,,certificate,key a line"},
-    Option{"mqtt", &Options::mqtt, "host:port without TLS"},
-    Option{"mqtts", &Options::mqtts, "host:port with TLS; devices with certificates need it"},
+    Option{"mqtt", &Options::mqtt, "host:port,… without TLS; each reconnect takes the next one"},
+    Option{"mqtts", &Options::mqtts, "host:port,… with TLS; devices with certificates need it"},
     Option{"ca", &Options::ca, "PEM file: who may sign the server's certificate"},
     Option{"tls", &Options::tls, "share of devices with tokens that come with TLS"},
     Option{"seed", &Options::seed, "of everything that devices do by themselves", 0, 1e18},
@@ -46,6 +46,9 @@ constexpr std::array kOptions{
     Option{"storm-every", &Options::storm_every, "seconds between reboots of all; 0: none", 0,
            kDay},
     Option{"window", &Options::window, "unanswered messages of a device", 1, 1000},
+    Option{"patience", &Options::patience,
+           "seconds without an answer after which a device connects anew; 0: it waits for ever", 0,
+           kDay},
     Option{"drain", &Options::drain, "seconds after the end for what is not acknowledged yet", 0,
            kDay},
     Option{"brokers", &Options::brokers, "Kafka, host:port,…: checks telemetry.raw"},
@@ -58,6 +61,10 @@ constexpr std::array kOptions{
     Option{"no-duplicates", &Options::no_duplicates,
            "a record sent again is a fault: nothing broke"},
     Option{"report", &Options::report, "file for the report as JSON; - for standard output"},
+    Option{"moments", &Options::moments,
+           "file for the figures of each second, a line of JSON each"},
+    Option{"ledger", &Options::ledger,
+           "file for what devices know of their messages: a line of JSON each, ranges of numbers"},
 };
 
 Error wrong(std::string_view name, std::string_view why) {
@@ -162,7 +169,9 @@ RouteOptions Options::routes() const {
 }
 
 SimulationOptions Options::simulation() const {
-  return {.window = static_cast<std::uint32_t>(window), .storm_every = to_ms(storm_every)};
+  return {.window = static_cast<std::uint32_t>(window),
+          .patience = to_ms(patience),
+          .storm_every = to_ms(storm_every)};
 }
 
 }  // namespace sluice::sim

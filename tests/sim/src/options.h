@@ -35,6 +35,7 @@ struct Options {
   double offline_seconds = 8;
   double storm_every = 0;
   std::uint64_t window = 16;
+  double patience = 0;
   double drain = 60;
 
   std::string brokers{};
@@ -45,7 +46,9 @@ struct Options {
   std::string query_key{};  // a file
   double settle = 60;
   bool no_duplicates = false;
-  std::string report{};  // a file
+  std::string report{};   // a file
+  std::string moments{};  // a file
+  std::string ledger{};   // a file
 
   FleetOptions fleet() const;
   RouteOptions routes() const;

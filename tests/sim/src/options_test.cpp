@@ -17,6 +17,7 @@ TEST(Options, AreReadFromTheCommandLine) {
   EXPECT_EQ(options->devices, "d.csv");
   EXPECT_EQ(options->seed, 7U);
   EXPECT_EQ(options->fleet().rate, 0.25);
+  EXPECT_EQ(options->simulation().patience.count(), 0);
   EXPECT_TRUE(options->verdicts);
 }
 

@@ -19,6 +19,10 @@ constexpr milliseconds kReplayAge(200);
 /// Bytes of one write of a device that has much to tell.
 constexpr std::size_t kMaxOutput = 64 * 1024;
 
+/// Answers that promise that the message went nowhere. "Unspecified error" does not: what was not
+/// confirmed in time may still be stored.
+bool says_never(mqtt::ReasonCode reason) { return reason != mqtt::ReasonCode::kUnspecifiedError; }
+
 }  // namespace
 
 void Simulation::publish_due(std::uint32_t index) {
@@ -97,7 +101,9 @@ void Simulation::resend(std::uint32_t index) {
   output_.clear();
   for (InFlight& message : device.in_flight) {
     ++counts_.resent;
+    ledger_.resent[index].insert(message.sequence);
     message.was_resent = true;
+    message.sent_at = clock_.mono();
     if (message.step == Step::kReleased) {
       encode(mqtt::Ack{.type = mqtt::PacketType::kPubrel, .packet_id = message.packet_id},
              connection.version(), output_);
@@ -137,6 +143,7 @@ void Simulation::on_ack(std::uint32_t index, const mqtt::Ack& ack) {
   if (is_failure(ack.reason)) {
     // Not acknowledged, and the specification forbids to send it again: it is published, no more.
     ++counts_.ends[std::format("publish_{}", to_string(ack.reason))];
+    if (says_never(ack.reason)) ledger_.refused[index].insert(found->sequence);
   } else if (is_first) {
     ++counts_.acks;
     if (!found->was_resent) {

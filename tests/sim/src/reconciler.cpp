@@ -4,6 +4,7 @@
 #include <cstring>
 #include <format>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 namespace sluice::sim {
@@ -24,9 +25,10 @@ void increase(std::uint8_t& count) {
 }  // namespace
 
 bool Completeness::is_complete() const {
-  return missing_in_raw == 0 && out_of_order == 0 && foreign == 0 && unjudged == 0 &&
-         contradictory == 0 && misjudged == 0 && samples_missing == 0 && samples_wrong == 0 &&
-         samples_duplicated == 0 && samples_foreign == 0;
+  return missing_in_raw == 0 && out_of_order == 0 && foreign == 0 && refused_in_raw == 0 &&
+         unjudged == 0 && contradictory == 0 && misjudged == 0 && valid_out_of_order == 0 &&
+         samples_missing == 0 && samples_wrong == 0 && samples_duplicated == 0 &&
+         samples_foreign == 0;
 }
 
 void Completeness::add_example(std::string text) {
@@ -39,7 +41,21 @@ Reconciler::Reconciler(const Fleet& fleet, const Ledger& ledger)
       in_raw_(fleet.size()),
       copied_(fleet.size()),
       valid_(fleet.size()),
-      highest_(fleet.size(), -1) {}
+      highest_(fleet.size(), -1),
+      copies_(fleet.size()),
+      last_valid_(fleet.size(), 0) {}
+
+bool Reconciler::is_late(std::uint32_t device, std::uint32_t sequence) {
+  // Of QoS 0 nothing is promised.
+  if (fleet_.qos(device, sequence) == mqtt::Qos::kAtMostOnce) return false;
+  if (sequence > highest_[device]) {
+    highest_[device] = sequence;
+    return false;
+  }
+  // What an earlier connection brought may be before what this one sent again: order is promised
+  // for each connection.
+  return !ledger_.resent[device].contains(sequence);
+}
 
 std::string Reconciler::name(std::uint32_t device, std::uint32_t sequence) const {
   return std::format("message {} of device {}", sequence, device);
@@ -47,7 +63,11 @@ std::string Reconciler::name(std::uint32_t device, std::uint32_t sequence) const
 
 void Reconciler::on_raw(std::uint32_t device, std::int64_t sequence, std::string_view message_id) {
   ++sum_.raw_records;
-  Entry entry{.id = {}, .device = device, .sequence = 0, .is_first = false};
+  Entry entry{.id = {},
+              .device = device,
+              .sequence = 0,
+              .place = static_cast<std::uint32_t>(entries_.size()),
+              .is_first = false};
   if (sequence < 0 || sequence > std::numeric_limits<std::uint32_t>::max() ||
       message_id.size() != entry.id.size() ||
       !ledger_.published[device].contains(static_cast<std::uint32_t>(sequence))) {
@@ -59,13 +79,10 @@ void Reconciler::on_raw(std::uint32_t device, std::int64_t sequence, std::string
   std::memcpy(entry.id.data(), message_id.data(), entry.id.size());
   entry.is_first = in_raw_[device].insert(entry.sequence);
   if (entry.is_first) {
-    if (fleet_.qos(device, entry.sequence) != mqtt::Qos::kAtMostOnce) {
-      if (sequence < highest_[device]) {
-        ++sum_.out_of_order;
-        sum_.add_example(std::format("telemetry.raw has {} behind {}", name(device, entry.sequence),
-                                     highest_[device]));
-      }
-      highest_[device] = std::max(highest_[device], sequence);
+    if (is_late(device, entry.sequence)) {
+      ++sum_.out_of_order;
+      sum_.add_example(std::format("telemetry.raw has {} behind {}", name(device, entry.sequence),
+                                   highest_[device]));
     }
   } else if (copied_[device].insert(entry.sequence) && fleet_.is_repeated(device, entry.sequence)) {
     ++sum_.raw_repeated;
@@ -76,7 +93,12 @@ void Reconciler::on_raw(std::uint32_t device, std::int64_t sequence, std::string
 }
 
 void Reconciler::close_raw() {
-  std::ranges::sort(entries_, {}, &Entry::id);
+  // One record may be there twice, id and all: a producer that gave up waiting and sent it again.
+  // It is one message with one verdict; the first place is its.
+  std::ranges::sort(entries_, {},
+                    [](const Entry& entry) { return std::tie(entry.id, entry.place); });
+  const auto again = std::ranges::unique(entries_, {}, &Entry::id);
+  entries_.erase(again.begin(), again.end());
   // Copies may be left out: that is what the validator is for.
   awaited_ = static_cast<std::uint64_t>(std::ranges::count(entries_, true, &Entry::is_first));
 }
@@ -107,8 +129,19 @@ void Reconciler::on_valid(std::string_view message_id, std::uint32_t part,
   }
   increase(entry->valid);
   count_verdict(*entry);
-  if (!valid_[entry->device].insert(entry->sequence)) return;
-  if (event_time_ms != fleet_.device_time_ms(entry->device, entry->sequence)) {
+  const bool is_devices_time =
+      event_time_ms == fleet_.device_time_ms(entry->device, entry->sequence);
+  if (!valid_[entry->device].insert(entry->sequence)) {
+    if (!is_devices_time) copies_[entry->device].push_back({event_time_ms, entry->sequence});
+    return;
+  }
+  if (entry->place < last_valid_[entry->device]) {
+    ++sum_.valid_out_of_order;
+    sum_.add_example("telemetry.valid has " + name(entry->device, entry->sequence) +
+                     " behind one that is behind it in telemetry.raw");
+  }
+  last_valid_[entry->device] = std::max(last_valid_[entry->device], entry->place);
+  if (!is_devices_time) {
     other_times_.emplace(key_of(entry->device, entry->sequence), event_time_ms);
   }
 }
@@ -137,6 +170,13 @@ Completeness Reconciler::sum_up(bool with_verdicts) const {
     sum.acknowledged += ledger_.acknowledged[device].count();
     sum.in_raw += in_raw_[device].count();
     sum.in_valid += valid_[device].count();
+    sum.refused += ledger_.refused[device].count();
+    ledger_.refused[device].for_each([&](std::uint32_t sequence) {
+      if (!in_raw_[device].contains(sequence) || fleet_.is_repeated(device, sequence)) return;
+      ++sum.refused_in_raw;
+      sum.add_example(
+          std::format("{} was refused, and telemetry.raw has it", name(device, sequence)));
+    });
     ledger_.acknowledged[device].for_each([&](std::uint32_t sequence) {
       if (in_raw_[device].contains(sequence)) return;
       ++sum.missing_in_raw;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -25,24 +26,29 @@ struct Completeness {
   std::uint64_t raw_repeated = 0;    // records: the device published the number twice, on purpose
   std::uint64_t raw_duplicated = 0;  // records: sent again because no acknowledgement came
   std::uint64_t missing_in_raw = 0;  // acknowledged
-  std::uint64_t out_of_order = 0;    // a later one of the device, both above QoS 0, came before it
-  std::uint64_t foreign = 0;         // records of our devices that no device published
+  std::uint64_t out_of_order =
+      0;                      // a later one of the connection, both above QoS 0, came before it
+  std::uint64_t foreign = 0;  // records of our devices that no device published
+  std::uint64_t refused = 0;  // told so with a reason that is final
+  std::uint64_t refused_in_raw = 0;  // of these; a number that was published twice is not counted
 
   // telemetry.valid and telemetry.rejected, by message identity
   bool has_verdicts = false;
   std::uint64_t in_valid = 0;
   std::map<std::string, std::uint64_t, std::less<>> in_rejected{};  // by reason
-  std::uint64_t verdicts_repeated = 0;  // records that say again what was said
-  std::uint64_t replays_left_out = 0;   // records of telemetry.raw: a copy, and told as one
-  std::uint64_t unjudged = 0;           // in telemetry.raw and in neither
-  std::uint64_t contradictory = 0;      // in both
-  std::uint64_t misjudged = 0;          // a good one was rejected, or a bad one was not
+  std::uint64_t verdicts_repeated = 0;   // records that say again what was said
+  std::uint64_t replays_left_out = 0;    // records of telemetry.raw: a copy, and told as one
+  std::uint64_t unjudged = 0;            // in telemetry.raw and in neither
+  std::uint64_t contradictory = 0;       // in both
+  std::uint64_t misjudged = 0;           // a good one was rejected, or a bad one was not
+  std::uint64_t valid_out_of_order = 0;  // of a device, in another order than in telemetry.raw
 
   // the query API, samples
   bool has_samples = false;
   std::uint64_t samples_expected = 0;
   std::uint64_t samples_stored = 0;  // as they should be
   std::uint64_t samples_merged = 0;  // expected at the time of another, which can be stored once
+  std::uint64_t samples_copied = 0;  // see Reconciler::copies()
   std::uint64_t samples_missing = 0;
   std::uint64_t samples_wrong = 0;       // another value than the device published
   std::uint64_t samples_duplicated = 0;  // one series has one time twice
@@ -88,12 +94,21 @@ class Reconciler {
   }
   /// As the validator decided it, which is the device's time where that is credible.
   std::int64_t event_time_ms(std::uint32_t device, std::uint32_t sequence) const;
+  /// Where copies of the device's valid messages may be stored besides. Without a time that it
+  /// believes the validator cannot tell a copy from a counter that began anew: it keeps both
+  /// (`maybe_duplicate`), each under the time at which it came.
+  struct Copy {
+    std::int64_t time_ms;
+    std::uint32_t sequence;
+  };
+  std::span<const Copy> copies(std::uint32_t device) const { return copies_[device]; }
 
  private:
   struct Entry {
     MessageId id;
     std::uint32_t device;
     std::uint32_t sequence;
+    std::uint32_t place;  // among all records, which are in the order of their partitions
     bool is_first;
     std::uint8_t valid = 0;
     std::uint8_t rejected = 0;
@@ -101,6 +116,8 @@ class Reconciler {
 
   Entry* find(std::string_view message_id);
   void count_verdict(Entry& entry);
+  /// Whether it comes behind a later one of its connection.
+  bool is_late(std::uint32_t device, std::uint32_t sequence);
   std::string name(std::uint32_t device, std::uint32_t sequence) const;
 
   const Fleet& fleet_;
@@ -108,7 +125,9 @@ class Reconciler {
   std::vector<SequenceSet> in_raw_;
   std::vector<SequenceSet> copied_;
   std::vector<SequenceSet> valid_;
-  std::vector<std::int64_t> highest_;                            // above QoS 0, of each device
+  std::vector<std::int64_t> highest_;  // above QoS 0, of each device
+  std::vector<std::vector<Copy>> copies_;
+  std::vector<std::uint32_t> last_valid_;                        // its place in telemetry.raw
   std::vector<Entry> entries_;                                   // by id once raw is closed
   std::unordered_map<std::uint64_t, std::int64_t> other_times_;  // where not the device's
   std::uint64_t awaited_ = 0;

@@ -104,6 +104,25 @@ TEST_F(ReconcilerTest, FindsAMessageBehindALaterOne) {
   EXPECT_EQ(reconciler.sum_up(false).out_of_order, 1U);
 }
 
+TEST_F(ReconcilerTest, WhatWasSentAgainMayBeBehindWhatTheEarlierConnectionBrought) {
+  ledger.resent[kDevice].insert(1);
+  raw(0);
+  raw(2);
+  raw(1);
+  EXPECT_EQ(reconciler.sum_up(false).out_of_order, 0U);
+}
+
+TEST_F(ReconcilerTest, OneRecordThatIsThereTwiceHasOneVerdict) {
+  all_raw();
+  raw(5);
+  raw(6);
+  all_verdicts();
+  EXPECT_TRUE(reconciler.is_judged());
+  const Completeness sum = reconciler.sum_up(true);
+  EXPECT_TRUE(sum.is_complete());
+  EXPECT_EQ(sum.raw_duplicated + sum.raw_repeated, 2U);
+}
+
 TEST_F(ReconcilerTest, ACopyIsNotOutOfOrder) {
   all_raw();
   raw(3, 'b');
@@ -161,6 +180,30 @@ TEST_F(ReconcilerTest, FindsABadMessageThatWasTakenAndAGoodOneThatWasNot) {
   valid(bad);
   reconciler.on_rejected(id(good), "schema_violation");
   EXPECT_EQ(reconciler.sum_up(true).misjudged, 2U);
+}
+
+TEST_F(ReconcilerTest, FindsAValidMessageBehindALaterOne) {
+  all_raw();
+  reconciler.close_raw();
+  const std::uint32_t one = first(false);
+  std::uint32_t later = one + 1;
+  while (is_bad(later)) ++later;
+  valid(later);
+  valid(one);
+  valid(one);  // once more: no further offence
+  EXPECT_EQ(reconciler.sum_up(true).valid_out_of_order, 1U);
+  EXPECT_FALSE(reconciler.sum_up(true).is_complete());
+}
+
+TEST_F(ReconcilerTest, FindsARefusedMessageInRaw) {
+  std::uint32_t single = 0;
+  while (fleet.is_repeated(kDevice, single)) ++single;
+  ledger.refused[kDevice].insert(single);
+  EXPECT_EQ(reconciler.sum_up(false).refused_in_raw, 0U);
+  all_raw();
+  EXPECT_EQ(reconciler.sum_up(false).refused, 1U);
+  EXPECT_EQ(reconciler.sum_up(false).refused_in_raw, 1U);
+  EXPECT_FALSE(reconciler.sum_up(false).is_complete());
 }
 
 TEST_F(ReconcilerTest, ACopyMayHaveAVerdictOrBeLeftOut) {

@@ -46,6 +46,9 @@ std::string Report::table() const {
     add_row(table, "  published twice", sum.raw_repeated);
     add_row(table, "  duplicated", sum.raw_duplicated);
     add_row(table, "  out of order", sum.out_of_order);
+    if (sum.refused > 0)
+      add_row(table, "  refused and there, of all refused", sum.refused_in_raw,
+              std::to_string(sum.refused));
     add_row(table, "  missing", sum.missing_in_raw,
             percent(sum.missing_in_raw, sum.acknowledged) + " of the acknowledged are there");
   }
@@ -59,11 +62,13 @@ std::string Report::table() const {
     add_row(table, "  in neither", sum.unjudged);
     add_row(table, "  in both", sum.contradictory);
     add_row(table, "  misjudged", sum.misjudged);
+    add_row(table, "  out of order", sum.valid_out_of_order);
   }
   if (sum.has_samples) {
     add_row(table, "samples expected", sum.samples_expected);
     add_row(table, "samples stored", sum.samples_stored);
     add_row(table, "  merged, of one moment", sum.samples_merged);
+    add_row(table, "  of copies without a time", sum.samples_copied);
     add_row(table, "  missing", sum.samples_missing,
             percent(sum.samples_missing, sum.samples_expected));
     add_row(table, "  wrong", sum.samples_wrong);
@@ -105,10 +110,15 @@ std::string Report::json() const {
             {"completeness", {{"published", sum.published}, {"acknowledged", sum.acknowledged}}}};
   Json& completeness_json = json["completeness"];
   if (was_checked) {
-    completeness_json["raw"] = {{"messages", sum.in_raw},        {"records", sum.raw_records},
-                                {"repeated", sum.raw_repeated},  {"duplicated", sum.raw_duplicated},
-                                {"missing", sum.missing_in_raw}, {"out_of_order", sum.out_of_order},
-                                {"foreign", sum.foreign}};
+    completeness_json["raw"] = {{"messages", sum.in_raw},
+                                {"records", sum.raw_records},
+                                {"repeated", sum.raw_repeated},
+                                {"duplicated", sum.raw_duplicated},
+                                {"missing", sum.missing_in_raw},
+                                {"out_of_order", sum.out_of_order},
+                                {"foreign", sum.foreign},
+                                {"refused", sum.refused},
+                                {"refused_there", sum.refused_in_raw}};
   }
   if (sum.has_verdicts) {
     completeness_json["verdicts"] = {{"valid", sum.in_valid},
@@ -117,14 +127,15 @@ std::string Report::json() const {
                                      {"repeated", sum.verdicts_repeated},
                                      {"neither", sum.unjudged},
                                      {"both", sum.contradictory},
-                                     {"misjudged", sum.misjudged}};
+                                     {"misjudged", sum.misjudged},
+                                     {"out_of_order", sum.valid_out_of_order}};
   }
   if (sum.has_samples) {
     completeness_json["samples"] = {
-        {"expected", sum.samples_expected}, {"stored", sum.samples_stored},
-        {"merged", sum.samples_merged},     {"missing", sum.samples_missing},
-        {"wrong", sum.samples_wrong},       {"duplicated", sum.samples_duplicated},
-        {"foreign", sum.samples_foreign}};
+        {"expected", sum.samples_expected},     {"stored", sum.samples_stored},
+        {"merged", sum.samples_merged},         {"copied", sum.samples_copied},
+        {"missing", sum.samples_missing},       {"wrong", sum.samples_wrong},
+        {"duplicated", sum.samples_duplicated}, {"foreign", sum.samples_foreign}};
   }
   completeness_json["examples"] = sum.examples;
   return json.dump(2);
@@ -135,6 +146,17 @@ std::string Moment::line() const {
       "connected {}/{}  {:.0f} msg/s  PUBACK p50 {:.1f} ms p99 {:.1f} ms  unanswered {}  lost {}  "
       "duplicated {}",
       connected, devices, messages_per_second, p50_ms, p99_ms, unanswered, lost, duplicated);
+}
+
+std::string Moment::json(double at) const {
+  return Json{{"at", at},
+              {"connected", connected},
+              {"acknowledged", acknowledged},
+              {"unanswered", unanswered},
+              {"p99_ms", p99_ms},
+              {"lost", lost},
+              {"duplicated", duplicated}}
+      .dump();
 }
 
 }  // namespace sluice::sim

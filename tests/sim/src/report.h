@@ -39,11 +39,14 @@ struct Moment {
   double messages_per_second = 0;
   double p50_ms = 0;  // publish to PUBACK
   double p99_ms = 0;
+  std::uint64_t acknowledged = 0;  // since the start
   std::uint64_t unanswered = 0;
   std::uint64_t lost = 0;
   std::uint64_t duplicated = 0;
 
   std::string line() const;
+  /// For programs, with the time in seconds since the epoch.
+  std::string json(double at) const;
 };
 
 double to_ms(std::chrono::nanoseconds time);

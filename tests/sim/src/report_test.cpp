@@ -25,9 +25,10 @@ TEST(Report, StatusTellsWhatWasMissingFromWhatWasNotAnswered) {
 TEST(Report, EachFaultOfTheProofIsNoSuccess) {
   for (std::uint64_t Completeness::* fault :
        {&Completeness::missing_in_raw, &Completeness::out_of_order, &Completeness::foreign,
-        &Completeness::unjudged, &Completeness::contradictory, &Completeness::misjudged,
-        &Completeness::samples_missing, &Completeness::samples_wrong,
-        &Completeness::samples_duplicated, &Completeness::samples_foreign}) {
+        &Completeness::refused_in_raw, &Completeness::valid_out_of_order, &Completeness::unjudged,
+        &Completeness::contradictory, &Completeness::misjudged, &Completeness::samples_missing,
+        &Completeness::samples_wrong, &Completeness::samples_duplicated,
+        &Completeness::samples_foreign}) {
     Report report = good();
     report.completeness.*fault = 1;
     EXPECT_EQ(report.exit_status(), 1);
@@ -47,6 +48,15 @@ TEST(Report, OneMissingInAMillionIsNotAHundredPercent) {
   Report report = good();
   report.completeness.missing_in_raw = 1;
   EXPECT_TRUE(report.table().contains("99.999 %")) << report.table();
+}
+
+TEST(Moment, IsALineOfJson) {
+  const std::string line = Moment{.connected = 7, .acknowledged = 3}.json(12.5);
+  EXPECT_FALSE(line.contains('\n'));
+  const auto json = nlohmann::json::parse(line);
+  EXPECT_EQ(json["at"], 12.5);
+  EXPECT_EQ(json["connected"], 7);
+  EXPECT_EQ(json["acknowledged"], 3);
 }
 
 TEST(Report, IsJson) {

@@ -16,10 +16,10 @@ constexpr std::uint32_t kSessionExpirySeconds = 3600;
 /// used up; beyond that many, devices come from several addresses of loopback.
 constexpr std::uint32_t kDevicesPerSource = 10'000;
 
-Result<swarm::Target> parse_address(const std::string& address) {
+Result<swarm::Target> parse_address(std::string_view address) {
   const auto colon = address.rfind(':');
   std::uint16_t port = 0;
-  if (colon != std::string::npos) {
+  if (colon != std::string_view::npos) {
     const char* const end = address.data() + address.size();
     const auto read = std::from_chars(address.data() + colon + 1, end, port);
     if (read.ec != std::errc() || read.ptr != end) port = 0;
@@ -27,7 +27,23 @@ Result<swarm::Target> parse_address(const std::string& address) {
   if (port == 0) {
     return fail(ErrorCode::kInvalidArgument, std::format("'{}' is not host:port", address));
   }
-  return swarm::Target{.host = address.substr(0, colon), .port = port};
+  return swarm::Target{.host = std::string(address.substr(0, colon)), .port = port};
+}
+
+Result<std::vector<std::unique_ptr<swarm::Route>>> ways_to(std::string_view addresses,
+                                                           const swarm::Target& kind) {
+  std::vector<std::unique_ptr<swarm::Route>> ways;
+  while (true) {
+    const auto comma = addresses.find(',');
+    SLUICE_TRY_ASSIGN(const auto place, parse_address(addresses.substr(0, comma)));
+    swarm::Target target = kind;
+    target.host = place.host;
+    target.port = place.port;
+    SLUICE_TRY_ASSIGN(auto route, swarm::Route::make(target));
+    ways.push_back(std::make_unique<swarm::Route>(std::move(route)));
+    if (comma == std::string_view::npos) return ways;
+    addresses.remove_prefix(comma + 1);
+  }
 }
 
 }  // namespace
@@ -60,18 +76,18 @@ Result<std::unique_ptr<Routes>> Routes::make(const RouteOptions& options, const 
       tls = &routes->contexts_.emplace_back(std::move(context));
     }
     const auto key = std::tuple(fleet.version(device), tls);
-    const auto [at, is_new] = made.emplace(key, routes->routes_.size());
+    const auto [at, is_new] = made.emplace(key, routes->ways_.size());
     routes->of_device_.push_back(at->second);
     if (!is_new) continue;
-    SLUICE_TRY_ASSIGN(auto target, parse_address(tls != nullptr ? options.tls : options.plain));
-    target.version = fleet.version(device);
-    target.clean_start = false;
-    target.session_expiry_seconds = kSessionExpirySeconds;
-    target.sources = roster.size() > kDevicesPerSource ? roster.size() / kDevicesPerSource + 1 : 0;
-    target.tls = tls;
-    target.resumes = true;
-    SLUICE_TRY_ASSIGN(auto route, swarm::Route::make(target));
-    routes->routes_.push_back(std::make_unique<swarm::Route>(std::move(route)));
+    swarm::Target kind;
+    kind.version = fleet.version(device);
+    kind.clean_start = false;
+    kind.session_expiry_seconds = kSessionExpirySeconds;
+    kind.sources = roster.size() > kDevicesPerSource ? roster.size() / kDevicesPerSource + 1 : 0;
+    kind.tls = tls;
+    kind.resumes = true;
+    SLUICE_TRY_ASSIGN(auto ways, ways_to(tls != nullptr ? options.tls : options.plain, kind));
+    routes->ways_.push_back(std::move(ways));
   }
   return routes;
 }

@@ -81,6 +81,7 @@ class Seconds {
            .messages_per_second = static_cast<double>(counts.publishes - publishes_) / passed,
            .p50_ms = to_ms(recent.quantile(0.5)),
            .p99_ms = to_ms(recent.quantile(0.99)),
+           .acknowledged = counts.acks,
            .unanswered = counts.unanswered,
            .lost = proof_.missing(),
            .duplicated = proof_.duplicated()});
@@ -131,6 +132,7 @@ Result<Report> run_fleet(const Options& options, const Roster& roster, const Clo
   Seconds moments(events, simulation, *proof, roster.size(), began);
   while (clock.mono() < end && !is_stopping()) {
     simulation.step(kLongestWait);
+    if (events.takes_storm && events.takes_storm()) simulation.storm();
     moments.at(clock.mono());
   }
   report.seconds = std::chrono::duration<double>(clock.mono() - began).count();
@@ -146,6 +148,7 @@ Result<Report> run_fleet(const Options& options, const Roster& roster, const Clo
   simulation.disconnect_all();
   report.counts = simulation.counts();
   report.answering = simulation.answering();
+  if (events.on_end) events.on_end(ledger);
   if (report.was_checked) phase("comparing with what the platform holds");
   SLUICE_TRY_ASSIGN(report.completeness, proof->finish());
   return report;

@@ -8,6 +8,8 @@ using std::chrono::milliseconds;
 
 /// A server that has not answered CONNECT by then is taken for dead.
 constexpr std::chrono::seconds kConnectTimeout(20);
+/// How exact patience is: all devices are looked at.
+constexpr milliseconds kBetweenLooks(250);
 
 }  // namespace
 
@@ -20,10 +22,10 @@ Simulation::Simulation(const SimulationOptions& options, const Fleet& fleet, con
       clock_(clock),
       ledger_(ledger),
       began_(clock.mono()),
-      loop_(routes.of(0), roster, clock),
+      loop_(routes.of(0, 0), roster, clock),
       connections_(roster.size()),
-      next_storm_(options.storm_every > milliseconds(0) ? options.storm_every
-                                                        : Fleet::Time::max()) {
+      next_storm_(options.storm_every > milliseconds(0) ? options.storm_every : Fleet::Time::max()),
+      next_look_(options.patience > milliseconds(0) ? began_ + kBetweenLooks : MonoTime::max()) {
   buffered_property_.add("buffered", "true");
   devices_.reserve(roster.size());
   for (std::uint32_t device = 0; device < roster.size(); ++device) {
@@ -62,15 +64,9 @@ void Simulation::step(milliseconds wait) {
   loop_.poll(until_next);
   if (now() >= next_storm_) {
     next_storm_ += options_.storm_every;
-    ++counts_.storms;
-    for (std::uint32_t device = 0; device < roster_.size(); ++device) {
-      if (devices_[device].state != State::kOnline) continue;
-      loop_.drop(connections_[device]);
-      --counts_.connected;
-      ++counts_.ends["storm"];
-      retry(device);
-    }
+    storm();
   }
+  if (clock_.mono() >= next_look_) lose_patience();
   // As of one moment: with many devices there is always one more that has become due meanwhile, and
   // answers would never be read.
   const MonoTime until = clock_.mono();
@@ -78,6 +74,31 @@ void Simulation::step(milliseconds wait) {
     const auto [when, device] = wakes_.top();
     wakes_.pop();
     if (devices_[device].wake_at == when) wake(device);
+  }
+}
+
+void Simulation::abandon(std::uint32_t device, std::string_view reason) {
+  loop_.drop(connections_[device]);
+  --counts_.connected;
+  ++counts_.ends[std::string(reason)];
+  retry(device);
+}
+
+void Simulation::storm() {
+  ++counts_.storms;
+  for (std::uint32_t device = 0; device < roster_.size(); ++device) {
+    if (devices_[device].state == State::kOnline) abandon(device, "storm");
+  }
+}
+
+void Simulation::lose_patience() {
+  const MonoTime time = clock_.mono();
+  next_look_ = time + kBetweenLooks;
+  for (std::uint32_t device = 0; device < roster_.size(); ++device) {
+    const Device& one = devices_[device];
+    if (one.state != State::kOnline || one.in_flight.empty()) continue;
+    if (time - one.in_flight.front().sent_at < options_.patience) continue;
+    abandon(device, "no_answer");
   }
 }
 
@@ -104,7 +125,8 @@ void Simulation::wake(std::uint32_t device) {
       if (is_offline(device)) return go_away(device);
       devices_[device].state = State::kConnecting;
       wake_at(device, clock_.mono() + kConnectTimeout);
-      return loop_.open(connections_[device], *this, device, routes_.of(device));
+      return loop_.open(connections_[device], *this, device,
+                        routes_.of(device, devices_[device].attempts++));
     case State::kConnecting:
       loop_.drop(connections_[device]);
       ++counts_.ends["no_answer_to_connect"];

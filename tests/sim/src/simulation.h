@@ -27,6 +27,9 @@ namespace sluice::sim {
 /// How devices behave that is not a function of the message: see Fleet for that.
 struct SimulationOptions {
   std::uint32_t window = 16;  // unanswered publishes of a device
+  /// A device that waits longer for the answer to its oldest publish takes the server for dead and
+  /// connects anew; 0: it waits for ever.
+  std::chrono::milliseconds patience{0};
   /// Full jitter: see Backoff.
   Backoff::Policy reconnect{.base = std::chrono::milliseconds(500),
                             .cap = std::chrono::milliseconds(10'000)};
@@ -62,6 +65,8 @@ class Simulation final : private swarm::Handler {
 
   /// Handles what has happened and is due, waiting for it up to `wait`.
   void step(std::chrono::milliseconds wait);
+  /// All devices that are connected lose power together and come back.
+  void storm();
   /// No messages from those that are not due by now on, no absences, no storms.
   void begin_end();
   /// All that was published is acknowledged.
@@ -95,7 +100,8 @@ class Simulation final : private swarm::Handler {
     Backoff backoff;
     Fleet::Time online_since{0};
     MonoTime wake_at = MonoTime::max();
-    std::uint32_t next = 0;  // sequence
+    std::uint32_t next = 0;      // sequence
+    std::uint32_t attempts = 0;  // to connect
     std::uint16_t last_packet_id = 0;
     State state = State::kAway;
     bool repeats_next = false;  // the next one was published once and is to be once more
@@ -117,6 +123,9 @@ class Simulation final : private swarm::Handler {
   void publish_due(std::uint32_t device);
   void resend(std::uint32_t device);
   void on_ack(std::uint32_t device, const mqtt::Ack& ack);
+  /// Closes without a word and comes back later.
+  void abandon(std::uint32_t device, std::string_view reason);
+  void lose_patience();
   void fault(std::string_view what) { ++counts_.faults[std::string(what)]; }
   bool is_offline(std::uint32_t device) const;
   void append_publish(std::uint32_t device, const InFlight& message, mqtt::Qos qos, bool is_dup,
@@ -136,6 +145,7 @@ class Simulation final : private swarm::Handler {
   using Wake = std::pair<MonoTime, std::uint32_t>;
   std::priority_queue<Wake, std::vector<Wake>, std::greater<>> wakes_;  // stale ones included
   Fleet::Time next_storm_;
+  MonoTime next_look_;                    // for devices whose patience is over
   Fleet::Time end_ = Fleet::Time::max();  // messages that are due later are not made
   mqtt::UserPropertyList buffered_property_;
   std::string payload_;

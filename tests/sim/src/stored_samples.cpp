@@ -39,6 +39,7 @@ void add_samples(Completeness& sum, const Completeness& more) {
   sum.samples_expected += more.samples_expected;
   sum.samples_stored += more.samples_stored;
   sum.samples_merged += more.samples_merged;
+  sum.samples_copied += more.samples_copied;
   sum.samples_missing += more.samples_missing;
   sum.samples_wrong += more.samples_wrong;
   sum.samples_duplicated += more.samples_duplicated;
@@ -145,8 +146,22 @@ void StoredSamples::compare(std::uint32_t device, std::size_t metric,
   sum.samples_expected += expected.size();
   auto at = points.begin();
   std::optional<std::int64_t> last;
+  const auto has_value_of = [&](std::uint32_t sequence) {
+    return at->value == fleet_.metrics(device, sequence)[metric].value();
+  };
+  const auto is_copy = [&] {
+    return std::ranges::any_of(reconciler_.copies(device), [&](const Reconciler::Copy& copy) {
+      return copy.time_ms == at->time_ms && has_value_of(copy.sequence);
+    });
+  };
   const auto take_foreign = [&] {
     const bool is_twice = last == at->time_ms;
+    if (!is_twice && is_copy()) {
+      ++sum.samples_copied;
+      last = at->time_ms;
+      ++at;
+      return;
+    }
     ++(is_twice ? sum.samples_duplicated : sum.samples_foreign);
     sum.add_example(std::format("{} is stored {}", name(at->time_ms),
                                 is_twice ? "twice" : "and nobody published it"));
@@ -163,9 +178,10 @@ void StoredSamples::compare(std::uint32_t device, std::size_t metric,
       ++sum.samples_missing;
       sum.add_example(name(from->time_ms) + " is not stored");
     } else {
-      const bool is_right = std::any_of(from, until, [&](const Expected& one) {
-        return at->value == fleet_.metrics(device, one.sequence)[metric].value();
-      });
+      const bool is_right =
+          std::any_of(from, until,
+                      [&](const Expected& one) { return has_value_of(one.sequence); }) ||
+          is_copy();
       ++(is_right ? sum.samples_stored : sum.samples_wrong);
       if (!is_right) sum.add_example(name(from->time_ms) + " has another value");
       last = at->time_ms;

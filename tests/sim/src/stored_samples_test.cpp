@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -86,6 +87,7 @@ class StoredSamplesTest : public ::testing::Test {
       ledger.published[0].insert(sequence);
       reconciler.on_raw(0, sequence, id(sequence));
     }
+    reconciler.on_raw(0, 3, kCopyOf3);
     reconciler.close_raw();
     for (std::uint32_t sequence = 0; sequence < kMessages; ++sequence) {
       reconciler.on_valid(id(sequence), 0, fleet.device_time_ms(0, sequence));
@@ -116,6 +118,7 @@ class StoredSamplesTest : public ::testing::Test {
   }
 
   static constexpr std::uint32_t kMessages = 7;
+  static constexpr std::string_view kCopyOf3 = "copy of message3";
   SystemClock clock;
   FakeQueryApi api;
   Roster roster;
@@ -123,6 +126,16 @@ class StoredSamplesTest : public ::testing::Test {
   Ledger ledger;
   Reconciler reconciler;
 };
+
+TEST_F(StoredSamplesTest, ACopyWhoseTimeWasNotBelievedMayBeStoredUnderAnother) {
+  const std::int64_t time_ms = fleet.device_time_ms(0, 3) + 5;
+  temperatures().emplace(temperatures().begin() + 4, time_ms, temperatures()[3].second);
+  EXPECT_EQ(check().samples_foreign, 1U);
+  reconciler.on_valid(kCopyOf3, 0, time_ms);
+  const Completeness sum = check();
+  EXPECT_EQ(sum.samples_copied, 1U);
+  EXPECT_TRUE(sum.is_complete());
+}
 
 TEST_F(StoredSamplesTest, EverySampleOfEveryMetricIsLookedAt) {
   const Completeness sum = check();

@@ -110,10 +110,10 @@ class Settings {
   void rule(std::function<std::vector<FieldFault>()> check);
 
   /// Fills every declared field: default, then file, then environment. All faults come back at
-  /// once, unknown keys and unknown SLUICE_ variables among them (SLUICE_TEST_, SLUICE_CRASH_ and
-  /// the toolchain's own are let through), each naming the setting, where it came from and the
-  /// bound. Called once. Files are read as far as kMaxSettingsFileSize, flat, without aliases:
-  /// nothing in them makes reading take long.
+  /// once, unknown keys and unknown SLUICE_ variables among them (SLUICE_TEST_, SLUICE_CRASH_,
+  /// SLUICE_PLANTED_ and the toolchain's own are let through), each naming the setting, where it
+  /// came from and the bound. Called once. Files are read as far as kMaxSettingsFileSize, flat,
+  /// without aliases: nothing in them makes reading take long.
   Result<> load(std::string_view yaml_text, const std::map<std::string, std::string>& environment);
 
   /// The settings as read, one `name: value` a line as YAML, secrets as ******, with `# from …`.
