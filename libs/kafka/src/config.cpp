@@ -52,7 +52,7 @@ void Config::declare(Settings& settings) {
 }
 
 void ProducerConfig::declare(Settings& settings) {
-  settings.duration("kafka_producer_linger", &linger, 5ms, {.max = 1s},
+  settings.duration("kafka_producer_linger", &linger, linger, {.max = 1s},
                     "Longest wait for more records to send together.");
   settings.bytes("kafka_producer_batch", &batch, 256_KiB, {.min = 1_KiB, .max = 16_MiB},
                  "Largest batch sent at once to a partition.");
