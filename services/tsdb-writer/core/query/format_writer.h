@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -102,6 +104,58 @@ class FormatWriter : public ResultSink {
   WritePiece write_;
   AnswerSize& size_;
   const bool with_iso_times_;
+};
+
+/// One JSON document: the answer's head, its series, and in each a list of items.
+class JsonDocument : public FormatWriter {
+ public:
+  /// `list` is the name of a series' items.
+  JsonDocument(const FormatOptions& options, WritePiece write, AnswerSize& size,
+               std::string_view list)
+      : FormatWriter(options, std::move(write), size), list_(list) {}
+
+  Result<> begin(const AnswerHead& head) override {
+    attributes_ = head.attributes;
+    piece_ += '{';
+    append_answer(piece_, head);
+    piece_ += ",\"series\":[";
+    return {};
+  }
+  Result<> begin_series(const SeriesHead& head) override {
+    if (has_series_) piece_ += ',';
+    has_series_ = true;
+    has_items_ = false;
+    append_series(piece_, head);
+    piece_ += ",\"";
+    piece_ += list_;
+    piece_ += "\":[";
+    return {};
+  }
+  Result<> end_series(std::optional<std::int64_t> next_from) override {
+    piece_ += ']';
+    if (next_from) {
+      piece_ += ",\"next_from\":";
+      append_time(piece_, *next_from, true);
+    }
+    piece_ += '}';
+    return send_if_full();
+  }
+  Result<> end() override {
+    piece_ += "]}\n";
+    return send();
+  }
+
+ protected:
+  /// Before each item of a series.
+  void begin_item() {
+    if (has_items_) piece_ += ',';
+    has_items_ = true;
+  }
+
+ private:
+  const std::string_view list_;
+  bool has_series_ = false;
+  bool has_items_ = false;
 };
 
 /// RFC 4180.

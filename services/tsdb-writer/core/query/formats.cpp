@@ -19,29 +19,15 @@ constexpr std::array<FormatInfo, 4> kFormats = {
      {"ndjson", "application/x-ndjson"},
      {"columnar", "application/vnd.sluice.columnar+json"}}};
 
-class JsonFormat final : public FormatWriter {
+class JsonFormat final : public JsonDocument {
  public:
-  using FormatWriter::FormatWriter;
+  JsonFormat(const FormatOptions& options, WritePiece write, AnswerSize& size)
+      : JsonDocument(options, std::move(write), size, "points") {}
 
-  Result<> begin(const AnswerHead& head) override {
-    attributes_ = head.attributes;
-    piece_ += '{';
-    append_answer(piece_, head);
-    piece_ += ",\"series\":[";
-    return {};
-  }
-  Result<> begin_series(const SeriesHead& head) override {
-    if (has_series_) piece_ += ',';
-    has_series_ = true;
-    has_points_ = false;
-    append_series(piece_, head);
-    piece_ += ",\"points\":[";
-    return {};
-  }
   Result<> point(std::int64_t time_ms, std::span<const Value> values) override {
     count_point();
-    piece_ += has_points_ ? ",[" : "[";
-    has_points_ = true;
+    begin_item();
+    piece_ += '[';
     append_time(piece_, time_ms, true);
     for (const Value& value : values) {
       piece_ += ',';
@@ -50,23 +36,6 @@ class JsonFormat final : public FormatWriter {
     piece_ += ']';
     return send_if_full();
   }
-  Result<> end_series(std::optional<std::int64_t> next_from) override {
-    piece_ += ']';
-    if (next_from) {
-      piece_ += ",\"next_from\":";
-      append_time(piece_, *next_from, true);
-    }
-    piece_ += '}';
-    return send_if_full();
-  }
-  Result<> end() override {
-    piece_ += "]}\n";
-    return send();
-  }
-
- private:
-  bool has_series_ = false;
-  bool has_points_ = false;
 };
 
 /// A line per point; the last line tells that it is the last.

@@ -79,27 +79,16 @@ class CsvFormat final : public FormatWriter {
 };
 
 /// Like JSON, but each series in blocks of one array for each column.
-class ColumnarFormat final : public FormatWriter {
+class ColumnarFormat final : public JsonDocument {
  public:
-  using FormatWriter::FormatWriter;
+  ColumnarFormat(const FormatOptions& options, WritePiece write, AnswerSize& size)
+      : JsonDocument(options, std::move(write), size, "blocks") {}
 
   Result<> begin(const AnswerHead& head) override {
-    attributes_ = head.attributes;
     columns_.resize(head.columns.size() + 1);
     names_ = {"time"};
     names_.insert(names_.end(), head.columns.begin(), head.columns.end());
-    piece_ += '{';
-    append_answer(piece_, head);
-    piece_ += ",\"series\":[";
-    return {};
-  }
-  Result<> begin_series(const SeriesHead& head) override {
-    if (has_series_) piece_ += ',';
-    has_series_ = true;
-    has_blocks_ = false;
-    append_series(piece_, head);
-    piece_ += ",\"blocks\":[";
-    return {};
+    return JsonDocument::begin(head);
   }
   Result<> point(std::int64_t time_ms, std::span<const Value> values) override {
     count_point();
@@ -112,23 +101,12 @@ class ColumnarFormat final : public FormatWriter {
   }
   Result<> end_series(std::optional<std::int64_t> next_from) override {
     if (points_ != 0) SLUICE_TRY(end_block());
-    piece_ += ']';
-    if (next_from) {
-      piece_ += ",\"next_from\":";
-      append_time(piece_, *next_from, true);
-    }
-    piece_ += '}';
-    return send_if_full();
-  }
-  Result<> end() override {
-    piece_ += "]}\n";
-    return send();
+    return JsonDocument::end_series(next_from);
   }
 
  private:
   Result<> end_block() {
-    if (has_blocks_) piece_ += ',';
-    has_blocks_ = true;
+    begin_item();
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       piece_ += i == 0 ? "{\"" : ",\"";
       piece_ += names_[i];
@@ -145,8 +123,6 @@ class ColumnarFormat final : public FormatWriter {
   std::vector<std::string> names_;
   std::vector<std::string> columns_;
   std::size_t points_ = 0;
-  bool has_series_ = false;
-  bool has_blocks_ = false;
 };
 
 }  // namespace
