@@ -7,10 +7,11 @@
 
 #include <sluice/base/check.h>
 #include <sluice/base/encoding.h>
+#include <sluice/base/partition_hash.h>
 
 namespace sluice::front {
 std::size_t loop_of(const SessionKey& key, std::size_t loops) {
-  return loops <= 1 ? 0 : std::hash<SessionKey>{}(key) % loops;
+  return loops <= 1 ? 0 : partition_hash(key.value()) % loops;
 }
 
 std::size_t Broker::KeyOf::operator()(const Client* client) const {

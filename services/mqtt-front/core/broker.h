@@ -50,7 +50,9 @@ struct Departure {
 };
 
 /// Which loop owns a session: that of its key, so that a session has one thread for all its life
-/// and two connections of one device can never race.
+/// and two connections of one device can never race. By the hash of Kafka's partitions: records are
+/// keyed by session, so that with twelve partitions and two loops the producer of each loop writes
+/// to six of them, in half as many requests.
 std::size_t loop_of(const SessionKey& key, std::size_t loops);
 
 /// All clients and sessions of one loop. Single-threaded: its loop's.
