@@ -44,7 +44,7 @@ struct Config {
   std::string grpc_advertise;
 
   std::int64_t loops = 0;
-  std::chrono::milliseconds loop_nap{0};
+  std::chrono::milliseconds loop_nap{1};
   std::chrono::milliseconds connect_timeout{0};
   Bytes max_packet{};
   std::int64_t receive_maximum = 0;

@@ -83,6 +83,10 @@ void ConsumerConfig::declare(Settings& settings) {
                    {.min = 1, .max = 1'000'000}, "Most records handed over at once.");
   settings.duration("kafka_consumer_fetch_wait", &fetch_wait, 100ms, {.min = 1ms, .max = 5s},
                     "Longest wait for records when there are none; records that come end it.");
+  settings.duration(
+      "kafka_consumer_fetch_gather", &fetch_gather, 20ms, {.max = 500ms},
+      "How long a broker may gather records before it answers a group's fetch: fewer "
+      "and fuller answers for as much latency. 0s: it answers as soon as it has one.");
   settings.bytes("kafka_consumer_max_prefetch", &max_prefetch, 32_MiB,
                  {.min = 1_MiB, .max = 1024_MiB},
                  "Records fetched ahead of what is being processed.");

@@ -44,6 +44,11 @@ constexpr std::chrono::milliseconds kHeartbeat{1'000};
 // minute. Less than this would be too little for fetches, which wait at the broker.
 constexpr std::chrono::milliseconds kMinSocketTimeout{2'000};
 
+// How long a fetch may stay at the broker where records are not gathered, and how much ends the
+// gathering: who has this much to read does not wait.
+constexpr std::chrono::milliseconds kFetchWait{500};
+constexpr Bytes kGathered = 256_KiB;
+
 // Longer than a client takes to leave its group once its commits are done or given up: librdkafka
 // waits 5 s for that answer.
 constexpr std::chrono::milliseconds kLeaveLimit{30'000};
@@ -135,6 +140,7 @@ rd_kafka_resp_err_t RdConsumer::add_interceptors(rd_kafka_t* client, const rd_ka
 }
 
 Result<> RdConsumer::open_group(std::string_view group, const std::vector<std::string>& topics) {
+  const bool gathers = limits_.fetch_gather.count() > 0;
   SLUICE_TRY(
       open({{"group.id", config_.name_space + std::string(group)},
             {"partition.assignment.strategy", "cooperative-sticky"},
@@ -150,7 +156,9 @@ Result<> RdConsumer::open_group(std::string_view group, const std::vector<std::s
             {"allow.auto.create.topics", "false"},
             {"enable.partition.eof", "true"},  // tells the position where nothing is to be read
             {"check.crcs", "true"},
-            {"fetch.wait.max.ms", "500"},
+            {"fetch.wait.max.ms",
+             std::format("{}", (gathers ? limits_.fetch_gather : kFetchWait).count())},
+            {"fetch.min.bytes", gathers ? std::format("{}", kGathered.count) : "1"},
             {"queued.max.messages.kbytes", std::format("{}", limits_.max_prefetch.count >> 10)}},
            true));
   PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(topics.size())));
@@ -173,7 +181,7 @@ Result<> RdConsumer::open_table(std::string_view topic) {
                {"allow.auto.create.topics", "false"},
                {"enable.partition.eof", "true"},
                {"check.crcs", "true"},
-               {"fetch.wait.max.ms", "500"},
+               {"fetch.wait.max.ms", std::format("{}", kFetchWait.count())},
                {"queued.max.messages.kbytes", std::format("{}", limits_.max_prefetch.count >> 10)}},
               false);
 }

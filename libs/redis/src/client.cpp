@@ -19,6 +19,7 @@
 #include <sluice/base/bounded_queue.h>
 #include <sluice/base/check.h>
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -196,10 +197,13 @@ class Client::Impl final : public Connection::Owner {
   void run() {
     std::array<epoll_event, 64> events{};
     if (is_cluster()) request_slots();
+    bool had_commands = false;  // in the turn before: more of them are to be expected
     while (!stopping_.load()) {
+      if (had_commands) gather();
       const bool is_busy = pending_count_.load() > 0 || slots_wanted_ || is_pruning_due_;
-      const int count = epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()),
-                                   is_busy ? static_cast<int>(kTick.count()) : -1);
+      const int patience = had_commands ? 0 : is_busy ? static_cast<int>(kTick.count()) : -1;
+      const int count =
+          epoll_wait(epoll_fd_, events.data(), static_cast<int>(events.size()), patience);
       for (int i = 0; i < count; ++i) {
         auto* connection = static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr);
         if (connection != nullptr) {
@@ -210,7 +214,9 @@ class Client::Impl final : public Connection::Owner {
         }
       }
       is_woken_.store(false);
-      for (auto& pending : incoming_.drain()) {
+      auto commands = incoming_.drain();
+      had_commands = !commands.empty() && config_.gather > milliseconds(0);
+      for (auto& pending : commands) {
         pending->sequence = ++last_sequence_;
         admit(std::move(pending));
       }
@@ -218,6 +224,14 @@ class Client::Impl final : public Connection::Owner {
       metrics_.pending.set(static_cast<double>(pending_count_.load()));
     }
     shut_down();
+  }
+
+  /// Lets commands and answers come together, so that many share a wake-up, a write and a read.
+  /// What comes after silence is not kept waiting.
+  void gather() {
+    is_woken_.store(true);  // we look by ourselves; only the end wakes us
+    pollfd end{.fd = wake_fd_, .events = POLLIN, .revents = 0};
+    poll(&end, 1, static_cast<int>(config_.gather.count()));
   }
 
   void tick() {

@@ -20,6 +20,10 @@ void Config::declare(Settings& settings) {
   settings.duration("redis_command_timeout", &command_timeout, milliseconds(1000),
                     {.min = milliseconds(10), .max = milliseconds(60'000)},
                     "Longest time a command may take, waiting for a connection included.");
+  settings.duration(
+      "redis_gather", &gather, milliseconds(1), {.max = milliseconds(20)},
+      "Pause while commands keep coming, so that many share a write and their answers "
+      "a read. 0s: none.");
   settings.integer("redis_max_pending", &max_pending, 100'000, {.min = 1, .max = 10'000'000},
                    "Commands waiting for an answer at once; beyond it new ones are refused.");
   settings.rule([this] {

@@ -62,7 +62,7 @@ void Config::declare(Settings& s) {
 
   s.integer("loops", &loops, 0, {.min = 0, .max = 64},
             "Threads that serve devices; 0: one for each processor.");
-  s.duration("loop_nap", &loop_nap, 0ms, {.max = 5ms},
+  s.duration("loop_nap", &loop_nap, 1ms, {.max = 5ms},
              "Pause before looking for work while there is little: fewer wake-ups for as much "
              "latency.");
   s.duration("connect_timeout", &connect_timeout, 5s, {.min = 100ms, .max = 60s},

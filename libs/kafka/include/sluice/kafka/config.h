@@ -52,6 +52,7 @@ struct ProducerConfig {
 struct ConsumerConfig {
   std::int64_t max_batch_records = 1'000;
   std::chrono::milliseconds fetch_wait{100};
+  std::chrono::milliseconds fetch_gather{20};
   Bytes max_prefetch{32_MiB};
   std::chrono::milliseconds commit_interval{1'000};
   std::chrono::milliseconds commit_timeout{10'000};

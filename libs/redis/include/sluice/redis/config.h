@@ -17,6 +17,7 @@ struct Config {
   std::string tls_cert_file;
   std::string tls_key_file;
   std::chrono::milliseconds command_timeout{0};
+  std::chrono::milliseconds gather{0};
   std::int64_t max_pending = 0;
 
   void declare(Settings& settings);
