@@ -21,9 +21,6 @@ TOPICS = {
     "properties": {
         "mode": {"enum": ["services", "strimzi"]},
         "strimziCluster": {"$ref": "#/definitions/name"},
-        "partitions": {"$ref": "#/definitions/replicas"},
-        "replicas": {"type": "integer", "minimum": 1, "maximum": 9},
-        "minInsyncReplicas": {"type": "integer", "minimum": 1, "maximum": 9},
         "repartition": {"type": "array", "items": {"type": "string"}},
         "list": {
             "type": "object",

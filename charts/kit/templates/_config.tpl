@@ -39,6 +39,12 @@ tls_ca_file: {{ $secrets }}/tls/ca.crt
 {{- with .v.kafka }}
 kafka_brokers: {{ .brokers | quote }}
 kafka_namespace: {{ .namespace | quote }}
+{{- with .topics }}
+kafka_topic_create: {{ .create }}
+kafka_topic_partitions: {{ .partitions }}
+kafka_topic_replication: {{ .replicas }}
+kafka_topic_min_insync: {{ .minInsyncReplicas }}
+{{- end }}
 {{- if .tlsSecret }}
 kafka_tls_ca_file: {{ $secrets }}/kafka/ca.crt
 {{- if .clientCertificate }}

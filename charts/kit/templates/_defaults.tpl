@@ -36,6 +36,11 @@ kafka:
   saslMechanism: ""  # SCRAM-SHA-512 and the like; empty: no SASL.
   saslUsername: ""  # The user for SASL.
   saslSecret: ""  # Existing Secret with the user's `password` (and `username`, for kafka-lag).
+  topics:
+    create: true  # Whether services make the topics that are missing; if not, they wait for them.
+    partitions: 0  # Of topics made with 12 otherwise: the most pods that can share one. 0: 12.
+    replicas: 0  # Copies of each record; a topic with fewer is refused. 0: the brokers' default.
+    minInsyncReplicas: 0  # Copies that must exist before a record counts as stored; a topic with fewer is refused. 0: the brokers' default.
 postgres:
   url: ""  # `postgresql://user@host:port/database`, never with a password or TLS options.
   secret: ""  # Existing Secret with the user's `password`.
@@ -83,6 +88,7 @@ networkPolicy:
 monitoring:
   enabled: false  # Whether a PodMonitor is made (needs the Prometheus operator).
   interval: 15s  # Time between scrapes.
+  runbooks: ""  # Where runbook.md is, for the links of alerts: `https://…/charts/sluice/alerts/`. Empty: its name alone.
   labels: {}  # Labels by which the operator's Prometheus selects monitors, rules and dashboards.
 lifecycle:
   startSeconds: 120  # Time until /startupz must answer, migrations included.

@@ -12,7 +12,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  {{- $.root.Files.Get $path | nindent 2 }}
+  {{- $.root.Files.Get $path | replace "runbook_url: runbook.md" (printf "runbook_url: %srunbook.md" $.v.monitoring.runbooks) | nindent 2 }}
 {{- end }}
 {{- end -}}
 

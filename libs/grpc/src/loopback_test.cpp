@@ -479,6 +479,18 @@ TEST(RpcServer, TakesUpRenewedCertificates) {
   EXPECT_EQ(code_of(say_on(*with_old)), ErrorCode::kUnavailable);
 }
 
+TEST(RpcServer, TellsWhenItsCertificateRunsOut) {
+  Rig rig;
+  ASSERT_TRUE(rig.start());
+  ASSERT_TRUE(rig.say("x"));
+  const std::string text = rig.registry.scrape();
+  const auto at = text.find("\nsluice_grpc_server_certificate_expiry_timestamp_seconds ");
+  ASSERT_NE(at, std::string::npos);
+  const double expires = std::stod(text.substr(text.find(' ', at) + 1));
+  const auto now = std::chrono::duration<double>(rig.clock.wall().time_since_epoch()).count();
+  EXPECT_GT(expires, now);
+}
+
 TEST(RpcServer, KeepsItsCertificateWhileANewOneIsHalfWritten) {
   Rig rig;
   ASSERT_TRUE(rig.start());

@@ -56,6 +56,7 @@ struct Server::Impl final : CallGate {
   void stop();
 
   Result<> admit(std::string_view path, std::string_view peer) override;
+  void on_certificate(const crypto::Certificate& certificate) override;
   void on_reload_failed(const Error& error) override;
   void log_refusal(std::string_view path, std::string_view peer);
 
@@ -77,6 +78,7 @@ struct Server::Impl final : CallGate {
   Counter refused_in_flight;
   Counter refused_queue;
   Counter refused_expired;
+  Gauge certificate_expiry;
   Counter reloads_failed;
   Gauge in_flight_gauge;
 
@@ -221,6 +223,9 @@ Server::Impl::Impl(const ServerConfig& c, crypto::TlsIdentity i, const Clock& k,
       refused_in_flight(refused("in_flight")),
       refused_queue(refused("queue")),
       refused_expired(refused("expired")),
+      certificate_expiry(
+          registry.gauge("sluice_grpc_server_certificate_expiry_timestamp_seconds",
+                         "When the certificate shown to other services runs out; 0 for none.")),
       reloads_failed(
           registry.counter("sluice_grpc_server_certificate_reloads_failed_total",
                            "Handshakes at which changed certificate files could not be taken.")),
@@ -254,6 +259,11 @@ void Server::Impl::log_refusal(std::string_view path, std::string_view peer) {
       std::chrono::duration_cast<seconds>(clock.mono().time_since_epoch()).count();
   if (last_refusal_logged.exchange(second) == second) return;
   log.warning("grpc_call_refused", {{"path", path}, {"peer", peer}});
+}
+
+void Server::Impl::on_certificate(const crypto::Certificate& certificate) {
+  certificate_expiry.set(
+      std::chrono::duration<double>(certificate.not_after.time_since_epoch()).count());
 }
 
 void Server::Impl::on_reload_failed(const Error& error) {

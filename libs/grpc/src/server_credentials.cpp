@@ -33,6 +33,7 @@ struct ListenerCredentials::Reloading {
                                           .cert_chain = material->cert_chain_pem.c_str()};
     *config = grpc_ssl_server_certificate_config_create(material->ca_pem.c_str(), &pair, 1);
     handed_out = std::move(material);
+    gate.on_certificate(handed_out->certificate);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 };

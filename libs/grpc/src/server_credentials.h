@@ -21,6 +21,8 @@ class CallGate {
   virtual ~CallGate() = default;
   /// `peer` is the service that the certificate names: empty for none, and always on plaintext.
   virtual Result<> admit(std::string_view path, std::string_view peer) = 0;
+  /// What is shown from now on.
+  virtual void on_certificate(const crypto::Certificate& certificate) = 0;
   /// New certificate files could not be taken; the old ones stay.
   virtual void on_reload_failed(const Error& error) = 0;
 };

@@ -25,8 +25,19 @@ void Config::declare(Settings& settings) {
   settings.text("kafka_sasl_username", &sasl_username, "", {}, "User to sign in as.");
   settings.secret_file("kafka_sasl_password_file", &sasl_password, false,
                        "File that holds the password of kafka_sasl_username.");
-  settings.integer("kafka_topic_replication", &topic_replication, 0, {.min = 0, .max = 32},
-                   "Copies of each record of topics that we make; 0: the brokers' default.");
+  settings.boolean("kafka_topic_create", &topic_create, true,
+                   "Whether missing topics are made; if not, they are waited for.");
+  settings.integer("kafka_topic_partitions", &topic_partitions, 0, {.min = 0, .max = 10'000},
+                   "Partitions of topics that are made with 12 otherwise: the most pods of one "
+                   "service that can share the work. 0: 12.");
+  settings.integer(
+      "kafka_topic_replication", &topic_replication, 0, {.min = 0, .max = 32},
+      "Copies of each record of topics that we make; one with fewer is refused. 0: the "
+      "brokers' default.");
+  settings.integer("kafka_topic_min_insync", &topic_min_insync, 0, {.min = 0, .max = 32},
+                   "Copies that must exist before a record is acknowledged "
+                   "(min.insync.replicas); a topic with fewer is refused. 0: the brokers' default, "
+                   "which is 1 unless they say otherwise.");
   settings.rule([this] {
     std::vector<FieldFault> faults;
     if (tls_cert_file.empty() != tls_key_file.empty()) {
@@ -42,6 +53,9 @@ void Config::declare(Settings& settings) {
     }
     if (!sasl_mechanism.empty() && sasl_password.empty()) {
       faults.push_back({"kafka_sasl_password_file", "is needed by kafka_sasl_mechanism"});
+    }
+    if (topic_replication > 0 && topic_min_insync > topic_replication) {
+      faults.push_back({"kafka_topic_min_insync", "must not exceed kafka_topic_replication"});
     }
     if (sasl_mechanism == "PLAIN" && tls_ca_file.empty()) {
       faults.push_back({"kafka_sasl_mechanism",

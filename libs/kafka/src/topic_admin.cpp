@@ -108,13 +108,18 @@ Result<Event> RdTopicAdmin::call(rd_kafka_admin_op_t operation, std::string_view
 Result<> RdTopicAdmin::ensure(std::span<const TopicSpec> topics,
                               std::chrono::milliseconds timeout) {
   const MonoTime deadline = deadline_after(timeout);
-  SLUICE_TRY(create(topics, deadline));
+  std::vector<TopicSpec> wanted;
+  for (const TopicSpec& topic : topics) wanted.push_back(as_configured(topic, config_));
+  if (config_.topic_create) SLUICE_TRY(create(wanted, deadline));
   std::vector<TopicDescription> found;
-  for (const TopicSpec& topic : topics) {
-    SLUICE_TRY_ASSIGN(TopicDescription description, await(topic.name, deadline));
-    found.push_back(std::move(description));
+  for (const TopicSpec& topic : wanted) {
+    auto description = await(topic.name, deadline);
+    if (!description) {
+      return fail(std::move(description).error().context(std::format("topic '{}'", topic.name)));
+    }
+    found.push_back(*std::move(description));
   }
-  return judge(topics, found, logger_);
+  return judge(wanted, found, logger_);
 }
 
 Result<TopicDescription> RdTopicAdmin::await(std::string_view topic, MonoTime deadline) {
@@ -131,13 +136,12 @@ Result<TopicDescription> RdTopicAdmin::await(std::string_view topic, MonoTime de
 
 Result<> RdTopicAdmin::create(std::span<const TopicSpec> topics, MonoTime deadline) {
   if (topics.empty()) return {};
-  const int replication =
-      config_.topic_replication == 0 ? -1 : static_cast<int>(config_.topic_replication);
   std::vector<NewTopic> wanted;
   for (const TopicSpec& topic : topics) {
     std::array<char, 256> why{};
     NewTopic made(rd_kafka_NewTopic_new(full_name(config_, topic.name).c_str(), topic.partitions,
-                                        replication, why.data(), why.size()));
+                                        topic.replication > 0 ? topic.replication : -1, why.data(),
+                                        why.size()));
     if (!made) {
       return fail(ErrorCode::kInvalidArgument,
                   std::format("topic '{}': {}", topic.name, why.data()));

@@ -23,8 +23,11 @@ struct Config {
   std::string sasl_mechanism{};
   std::string sasl_username{};
   Secret sasl_password{};
-  /// Copies of each record of the topics we make; 0 is the brokers' default.
+  /// How topics are made, see as_configured(); 0 leaves it as it is.
+  bool topic_create = true;
+  std::int64_t topic_partitions = 0;
   std::int64_t topic_replication = 0;
+  std::int64_t topic_min_insync = 0;
 
   /// Shown in the brokers' logs, quotas and metrics: the service's name. Not a setting.
   std::string client_id = "sluice";

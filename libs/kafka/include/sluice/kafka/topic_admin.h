@@ -24,6 +24,10 @@ struct TopicDescription {
   std::map<std::string, std::string> config;  // Kafka's names: "cleanup.policy", "retention.ms"
 };
 
+/// The topic with what the operator has chosen for it: copies, and partitions where it needs no
+/// number of its own.
+TopicSpec as_configured(TopicSpec topic, const Config& config);
+
 /// The settings that a topic is made with, by Kafka's names.
 std::map<std::string, std::string> config_of(const TopicSpec& topic);
 
@@ -57,8 +61,9 @@ class TopicAdmin {
   /// Makes those that are missing. Whoever else does the same at the same time does no harm, and
   /// topics that exist keep the partitions and the retention they have: an operator's choice is not
   /// undone, only logged (`kafka_topic_differs`). But a topic that should be compacted and is not
-  /// (or the reverse) loses data or never forgets: that is kFailedPrecondition, with a fault for
-  /// each. All topics are ready for use when it returns.
+  /// (or the reverse) loses data or never forgets, and one with fewer copies than were chosen loses
+  /// what was acknowledged: that is kFailedPrecondition, with a fault for each. All topics are
+  /// ready for use when it returns.
   virtual Result<> ensure(std::span<const TopicSpec> topics, std::chrono::milliseconds timeout) = 0;
 
   /// kNotFound when there is none.

@@ -15,6 +15,9 @@ enum class Cleanup : std::uint8_t {
 /// Retention of what is never deleted for its age.
 inline constexpr std::chrono::hours kForever = std::chrono::hours::max();
 
+/// Partitions of topics that need no number of their own, and so what an operator's choice is for.
+inline constexpr std::int32_t kUsualPartitions = 12;
+
 /// A topic of the platform: what it is called, what it carries and how Kafka is to keep it.
 struct TopicSpec {
   std::string_view name{};  // without the namespace
@@ -23,8 +26,11 @@ struct TopicSpec {
   std::string_view producers{};
   std::string_view consumers{};
   Cleanup cleanup = Cleanup::kDelete;
-  std::int32_t partitions = 12;
+  std::int32_t partitions = kUsualPartitions;
   std::chrono::hours retention = kForever;  // Kafka ignores it for Cleanup::kCompact
+  // An operator's choice, see as_configured(). 0: the brokers' default.
+  std::int32_t replication = 0;
+  std::int32_t min_insync = 0;  // copies that must exist before a record is acknowledged
 };
 
 namespace topics {
@@ -47,7 +53,7 @@ inline constexpr TopicSpec kTelemetryValid{"telemetry.valid",
                                            "telemetry.v1.ValidMessage",
                                            "tenant/device",
                                            "schema-validator",
-                                           "rules-engine",
+                                           "rules-engine, tsdb-writer",
                                            Cleanup::kDelete,
                                            12,
                                            days(7)};
@@ -64,7 +70,7 @@ inline constexpr TopicSpec kTelemetryLate{"telemetry.late",
                                           "telemetry.v1.ValidMessage",
                                           "tenant/device",
                                           "rules-engine",
-                                          "operators",
+                                          "tsdb-writer",
                                           Cleanup::kDelete,
                                           6,
                                           days(7)};
@@ -127,7 +133,7 @@ inline constexpr TopicSpec kControlDevices{"control.devices",
                                            "device.v1.DeviceChange",
                                            "tenant/device",
                                            "device-registry, provisioning-ca",
-                                           "mqtt-front, http-ingest",
+                                           "mqtt-front, http-ingest, tsdb-writer, REST services",
                                            Cleanup::kCompact,
                                            12};
 inline constexpr TopicSpec kControlRules{"control.rules",
