@@ -58,7 +58,7 @@ def main() -> int:
     key = tenant_key(registry, admin, demo_key_file())
     registry.make(key, "/v1/fleets", {"fleet_id": FLEET, "name": "Meters of the north"})
     registry.make(key, "/v1/device-classes", {"device_class_id": DEVICE_CLASS, "name": "Electricity meter", "schema_id": "meter.v1",
-                                              "limits": {"messages_per_second": 10}, "retention": {"raw_days": 7}})
+                                              "limits": {"messages_per_second": 10}})
     registry.make(key, "/v1/devices", {"external_id": "gateway-1", "device_class": DEVICE_CLASS, "fleet_id": FLEET, "metadata": {"site": "house-1"}})
     operation = registry.import_devices(key, meters())
 

@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "migrations.h"
 
+#include <sluice/answer_store/answer_store.h>
 #include <sluice/postgres/migrate.h>
 #include <sluice/postgres/transaction.h>
 
@@ -255,7 +256,7 @@ Result<> PostgresStore::mark_result_taken(const TenantId& tenant, std::string_vi
 Result<> sweep_store(postgres::Pool& pool) {
   return postgres::run_transaction(
       pool, {.all_tenants = true}, [&](postgres::Transaction& sql) -> Result<> {
-        SLUICE_TRY(sql.execute("DELETE FROM answers WHERE begun_at < now() - interval '24 hours'"));
+        SLUICE_TRY(forget_old_answers(sql));
         SLUICE_TRY(
             sql.execute("DELETE FROM operations WHERE created_at < now() - interval '7 days'"));
         SLUICE_TRY(sql.execute(

@@ -1,6 +1,6 @@
 #include "adapters/postgres_store.h"
 
-#include "adapters/postgres_answer_store.h"
+#include "adapters/answer_seal.h"
 #include "adapters/postgres_presence.h"
 #include "adapters/postgres_transaction.h"
 #include "testing/registry_database.h"
@@ -79,7 +79,8 @@ class PostgresStoreTest : public ::testing::Test {
     ASSERT_TRUE(begun);
     TextLines line("{\"external_id\":\"e\",\"device_class\":\"m\"}");
     EXPECT_TRUE(importer.run(admin, begun->operation.id, request, line, {}));
-    PostgresAnswerStore answers(database.pool(), vault);
+    const VaultAnswerSeal seal(vault);
+    AnswerStore answers(database.pool(), seal);
     EXPECT_TRUE(
         answers.begin({.tenant = admin.tenant, .subject = "s", .key = "k", .request_hash = "h"}));
   }
@@ -245,7 +246,8 @@ TEST_F(PostgresStoreTest, AnImportHoldsUpNobody) {
 
 TEST_F(PostgresStoreTest, ATenantOfARemovedOnesIdHasNoneOfItsAnswers) {
   const Caller platform = admin_of("platform");
-  PostgresAnswerStore answers(database.pool(), vault);
+  const VaultAnswerSeal seal(vault);
+  AnswerStore answers(database.pool(), seal);
   const http::IdempotencyKey key{.tenant = red, .subject = "s", .key = "k", .request_hash = "h"};
   http::StoredResponse response;
   response.status = 201;

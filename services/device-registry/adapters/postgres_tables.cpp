@@ -44,7 +44,6 @@ constexpr std::array kDeviceClassColumns{Column{"device_class_id", Type::kText, 
                                          Column{"max_qos", Type::kInteger},
                                          Column{"is_lossy", Type::kBoolean},
                                          Column{"limits", Type::kJson},
-                                         Column{"retention", Type::kJson},
                                          kMetadata,
                                          kCreatedAt,
                                          kUpdatedAt};

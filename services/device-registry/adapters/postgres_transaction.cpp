@@ -8,6 +8,7 @@
 #include <array>
 #include <format>
 
+#include <sluice/answer_store/answer_store.h>
 #include <sluice/base/check.h>
 #include <sluice/base/encoding.h>
 
@@ -125,7 +126,7 @@ Result<std::vector<Resource>> PostgresTransaction::list(ResourceKind kind, const
 Result<Resource> PostgresTransaction::insert(const Resource& resource) {
   // Also at the beginning: a request that was under way when the tenant before it was removed may
   // have left an answer.
-  if (resource.kind == kTenant) SLUICE_TRY(forget_answers(resource.id));
+  if (resource.kind == kTenant) SLUICE_TRY(forget_answers_of(sql_, resource.id));
   std::vector<Param> params{Param(resource.tenant)};
   add_params(resource, Column::Use::kKey, params);
   add_params(resource, Column::Use::kField, params);
@@ -195,11 +196,6 @@ Result<> PostgresTransaction::write_attributes(const Resource& device) {
   return {};
 }
 
-Result<> PostgresTransaction::forget_answers(std::string_view tenant) {
-  SLUICE_TRY(sql_.execute("DELETE FROM answers WHERE tenant_id = $1", {tenant}));
-  return {};
-}
-
 Result<> PostgresTransaction::remove(ResourceKind kind, std::string_view id) {
   if (kind == kDevice) {
     SLUICE_TRY(sql_.execute("DELETE FROM device_attributes WHERE tenant_id = $1 AND device_id = $2",
@@ -211,7 +207,7 @@ Result<> PostgresTransaction::remove(ResourceKind kind, std::string_view id) {
         sql_.execute("DELETE FROM api_keys WHERE tenant_id = $1 AND (revoked_at IS NOT NULL "
                      "OR expires_at <= now())",
                      {id}));
-    SLUICE_TRY(forget_answers(id));
+    SLUICE_TRY(forget_answers_of(sql_, id));
   }
   const auto removed = sql_.execute(trusted(table_of(kind).remove), {scope_, id});
   if (!removed) {
@@ -344,14 +340,8 @@ Result<std::optional<ApiKeyRecord>> PostgresTransaction::find_api_key(std::strin
 
 Result<> PostgresTransaction::keep_answer(const TenantId& tenant, std::string_view subject,
                                           std::string_view key, std::string_view sealed_answer) {
-  SLUICE_TRY_ASSIGN(
-      const std::int64_t kept,
-      sql_.execute("UPDATE answers SET sealed_answer = $4 WHERE tenant_id = $1 AND subject = $2 "
-                   "AND key = $3 AND sealed_answer IS NULL",
-                   {tenant, subject, key, BytesView{sealed_answer}}));
-  if (kept == 1) return {};
-  return fail(Error(ErrorCode::kAborted, "another request with this Idempotency-Key was faster")
-                  .with_reason("answer_exists"));
+  return sluice::keep_answer(sql_, {.tenant = tenant, .subject = subject, .key = key},
+                             sealed_answer);
 }
 
 Result<> PostgresTransaction::finish_operation(std::string_view operation_id,

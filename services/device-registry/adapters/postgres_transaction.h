@@ -44,7 +44,6 @@ class PostgresTransaction final : public Transaction {
 
  private:
   Result<> write_attributes(const Resource& device);
-  Result<> forget_answers(std::string_view tenant);
 
   postgres::Transaction& sql_;
   const TenantId scope_;

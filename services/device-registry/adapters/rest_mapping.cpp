@@ -1,11 +1,11 @@
 #include "adapters/rest_mapping.h"
 
-#include "adapters/postgres_answer_store.h"
 #include "core/json.h"
 #include "core/query.h"
 
 #include <format>
 
+#include <sluice/answer_store/answer_store.h>
 #include <sluice/base/check.h>
 #include <sluice/http/query_reader.h>
 

@@ -1,6 +1,6 @@
 #include "adapters/rest_server.h"
 
-#include "adapters/postgres_answer_store.h"
+#include "adapters/answer_seal.h"
 #include "adapters/postgres_api_key_store.h"
 #include "adapters/rest_tenant_directory.h"
 
@@ -20,7 +20,8 @@ struct RestServer::Impl {
         sign_in(auth, {.api_keys = keys, .tenants = tenants}, clock, log, registry),
         lists(ports.databases.search_store(), ports.vault, clock, random),
         searches(std::bind_front(&Catalog::list, &lists), ports.databases.max_searches(), registry),
-        answers(ports.databases.pool(), ports.vault),
+        seal(ports.vault),
+        answers(ports.databases.pool(), seal),
         server(http,
                make_router({parts.catalog, parts.operations, parts.imports, &searches},
                            [this](std::string_view id) { sign_in.forget_key(id); }),
@@ -32,7 +33,8 @@ struct RestServer::Impl {
   http::OperatorSignIn sign_in;
   Catalog lists;
   Searches searches;
-  PostgresAnswerStore answers;
+  VaultAnswerSeal seal;
+  AnswerStore answers;
   http::Server server;  // last: it calls all the others
 };
 

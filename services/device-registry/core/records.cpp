@@ -26,11 +26,6 @@ void fill(const Resource& resource, proto::DeviceClassState& state) {
   state.set_schema_id(text_at(resource.fields, "schema_id"));
   state.set_topic_policy(text_at(resource.fields, "topic_policy_id"));
   *state.mutable_limits() = limits_of(resource);
-  const Json& retention = object_at(resource.fields, "retention");
-  state.mutable_retention()->set_raw_days(count_at(retention, "raw_days"));
-  state.mutable_retention()->set_minute_days(count_at(retention, "minute_days"));
-  state.mutable_retention()->set_hour_days(count_at(retention, "hour_days"));
-  state.mutable_retention()->set_day_days(count_at(retention, "day_days"));
 }
 
 void fill(const Resource& resource, proto::TopicPolicyState& state) {

@@ -36,14 +36,6 @@ constexpr std::array kLimitsFields{
     Field{.name = "max_payload_bytes", .type = Type::kInteger, .min = 0, .max = 268'435'455},
 };
 
-constexpr std::int64_t kMaxRetentionDays = 36'500;
-constexpr std::array kRetentionFields{
-    Field{.name = "raw_days", .type = Type::kInteger, .min = 0, .max = kMaxRetentionDays},
-    Field{.name = "minute_days", .type = Type::kInteger, .min = 0, .max = kMaxRetentionDays},
-    Field{.name = "hour_days", .type = Type::kInteger, .min = 0, .max = kMaxRetentionDays},
-    Field{.name = "day_days", .type = Type::kInteger, .min = 0, .max = kMaxRetentionDays},
-};
-
 constexpr std::array kDeviceClassFields{
     Field{.name = "device_class_id", .type = Type::kId, .is_required = true},
     Field{.name = "name", .type = Type::kText, .min = 1, .max = kMaxName},
@@ -52,7 +44,6 @@ constexpr std::array kDeviceClassFields{
     Field{.name = "max_qos", .type = Type::kInteger, .min = 0, .max = 2},
     Field{.name = "is_lossy", .type = Type::kBoolean},
     Field{.name = "limits", .type = Type::kObject, .fields = kLimitsFields},
-    Field{.name = "retention", .type = Type::kObject, .fields = kRetentionFields},
     Field{.name = "metadata", .type = Type::kAttributes},
 };
 
