@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 from pathlib import Path
 
@@ -26,7 +27,18 @@ from parts.rest import Api, Refused  # noqa: E402
 
 TENANT = "demo"
 FLEET = "simulated"
-PROFILES = ("meter", "vehicle", "sensor")
+# What the devices of a profile say (fleet.cpp), as the table that their messages are judged by.
+PROFILES = {
+    "meter": [{"name": "energy_wh", "type": "int64", "unit": "W.h", "min": 0}, {"name": "power_w", "type": "double", "unit": "W", "min": 0, "max": 20_000},
+              {"name": "voltage_v", "type": "double", "unit": "V", "min": 180, "max": 280}, {"name": "relay_closed", "type": "bool"}],
+    "vehicle": [{"name": "latitude", "type": "double", "unit": "deg", "min": -90, "max": 90},
+                {"name": "longitude", "type": "double", "unit": "deg", "min": -180, "max": 180},
+                {"name": "speed_kmh", "type": "int64", "unit": "km/h", "min": 0, "max": 300}, {"name": "ignition", "type": "bool"}],
+    "sensor": [{"name": "temperature_c", "type": "double", "unit": "Cel", "min": -40, "max": 85},
+               {"name": "humidity_percent", "type": "double", "unit": "%", "min": 0, "max": 100},
+               {"name": "battery_mv", "type": "int64", "unit": "mV", "min": 0, "max": 5_000}, {"name": "is_charging", "type": "bool"}],
+}
+SCHEMA_IN_USE_S = 2  # the validator promises one second; a message before that would be one of an unknown schema
 CERTIFICATE_EVERY = 20  # each so many'th device has a certificate instead of a token
 
 
@@ -49,7 +61,7 @@ def issue(ca: Path, device: str, folder: Path) -> tuple[Path, Path]:
 def register(registry: Api, key: str, numbers: range, ca: Path, folder: Path) -> list[str]:
     """Registers these devices in bulk; gives their lines for sluice-sim."""
     registry.make(key, "/v1/fleets", {"fleet_id": FLEET, "name": "Simulated devices"})
-    profile_of = {f"sim-{number:05}": PROFILES[number % len(PROFILES)] for number in numbers}
+    profile_of = {f"sim-{number:05}": tuple(PROFILES)[number % len(PROFILES)] for number in numbers}
     operation = registry.import_devices(
         key, [{"external_id": external, "device_class": f"sim-{profile}", "fleet_id": FLEET} for external, profile in profile_of.items()],
         "?issue_tokens=true")
@@ -64,6 +76,25 @@ def register(registry: Api, key: str, numbers: range, ca: Path, folder: Path) ->
             certificate, certificate_key = issue(ca, identity, folder)
             lines.append(f"{profile},{TENANT},{identity},,{certificate},{certificate_key}")
     return lines
+
+
+def give_schemas(registry: Api, validator: Api, key: str) -> None:
+    """Registers each profile's table and makes it the schema of the profile's class. What is there already stays."""
+    is_new = False
+    for profile, metrics in PROFILES.items():
+        name = f"sim-{profile}"
+        before = registry_class(registry, key, name)
+        validator.call(key, "POST", f"/v1/schemas/{name}/versions", {"kind": "metrics_table", "document": {"metrics": metrics}})
+        if before.get("schema_id") != name:
+            registry.call(key, "PATCH", f"/v1/device-classes/{name}", {"schema_id": name}, content_type="application/merge-patch+json")
+            is_new = True
+    if is_new:
+        time.sleep(SCHEMA_IN_USE_S)
+
+
+def registry_class(registry: Api, key: str, name: str) -> dict:
+    registry.make(key, "/v1/device-classes", {"device_class_id": name})
+    return registry.call(key, "GET", f"/v1/device-classes/{name}")
 
 
 def devices_file(registry: Api, key: str, count: int, ca: Path, secrets: Path) -> Path:
@@ -92,6 +123,8 @@ def main() -> int:
         print("fleet: none without the registry, the MQTT front, the demo tenant and sluice-sim")
         return 0
     registry = Api(f"https://{addresses['device-registry']['http']}", ca)
+    if "http" in addresses.get("schema-validator", {}):
+        give_schemas(registry, Api(f"https://{addresses['schema-validator']['http']}", ca), tenant_key.read_text().strip())
     devices = devices_file(registry, tenant_key.read_text().strip(), arguments.devices, ca, secrets)
     front = addresses["mqtt-front"]
     command = [program, "--devices", devices, "--mqtt", front["mqtt"], "--mqtts", front["mqtts"], "--ca", ca,

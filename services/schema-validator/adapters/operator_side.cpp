@@ -1,6 +1,5 @@
 #include "adapters/operator_side.h"
 
-#include "adapters/answer_store.h"
 #include "adapters/dry_run.h"
 #include "adapters/redriver.h"
 #include "adapters/rejection_index.h"
@@ -11,6 +10,7 @@
 #include <mutex>
 #include <utility>
 
+#include <sluice/answer_store/answer_store.h>
 #include <sluice/change_publisher/change_publisher.h>
 #include <sluice/grpc/channel.h>
 #include <sluice/http/operator_sign_in.h>
@@ -20,6 +20,7 @@
 #include <sluice/kafka/sender.h>
 #include <sluice/kafka/topics.h>
 #include <sluice/postgres/migrate.h>
+#include <sluice/postgres/transaction.h>
 #include <sluice/registry_client/operator_keys.h>
 #include <sluice/service/periodic_task.h>
 
@@ -30,8 +31,6 @@ using namespace std::chrono_literals;
 using registry_client::NoTenants;
 using registry_client::RegistryKeyStore;
 using registry_client::TenantTable;
-
-constexpr std::string_view kSchema = "schema_validator";
 
 /// All that may fail to open.
 struct Opened {
@@ -90,7 +89,8 @@ struct OperatorSide::Impl {
                      [this](std::stop_token stop) { return redriver.run(std::move(stop)); }),
         sweeper({.name = "sweep", .interval = 10min}, clock, random, log, registry,
                 [this, &clock, days = config.rejections_days](std::stop_token) -> Result<> {
-                  SLUICE_TRY(rejections.sweep_answers());
+                  SLUICE_TRY(postgres::run_transaction(*opened.pool, {.all_tenants = true},
+                                                       forget_old_answers));
                   SLUICE_TRY(rejections.drop_before(clock.wall() - std::chrono::days(days)));
                   return {};
                 }) {}
@@ -121,11 +121,11 @@ Result<std::unique_ptr<OperatorSide>> OperatorSide::open(const Config& config,
   kafka::Config kafka = config.kafka;
   kafka.client_id = service;
   Opened o;
-  SLUICE_TRY_ASSIGN(
-      o.pool, postgres::Pool::open(config.postgres,
-                                   {.schema = std::string(kSchema), .application_name = service},
-                                   clock, random, registry, log));
-  SLUICE_TRY(postgres::migrate(*o.pool, kSchema, schema_validator::migrations()));
+  SLUICE_TRY_ASSIGN(o.pool, postgres::Pool::open(config.postgres,
+                                                 {.schema = std::string(kDatabaseSchema),
+                                                  .application_name = service},
+                                                 clock, random, registry, log));
+  SLUICE_TRY(postgres::migrate(*o.pool, kDatabaseSchema, schema_validator::migrations()));
   SLUICE_TRY_ASSIGN(o.changes,
                     ChangePublisher::open({.service = service,
                                            .topics = {kafka::topics::kControlSchemas},

@@ -1,8 +1,9 @@
 #include "adapters/raw_handler.h"
 
+#include "adapters/raw_handler_inside.h"
+
 #include <algorithm>
 #include <exception>
-#include <limits>
 #include <utility>
 
 #include <sluice/base/crash_point.h>
@@ -11,17 +12,14 @@
 namespace sluice::validator {
 namespace {
 
-constexpr std::string_view kRaw = kafka::topics::kTelemetryRaw.name;
 constexpr std::string_view kValid = kafka::topics::kTelemetryValid.name;
 constexpr std::string_view kRejected = kafka::topics::kTelemetryRejected.name;
-constexpr std::string_view kState = kafka::topics::kValidatorState.name;
 
 /// A record's cost beside its bytes, so that a flood of empty ones has a price.
 constexpr std::size_t kRecordCost = 128;
 /// Tokens hold an ownership and an offset: 2^48 records of a partition last for millennia.
 constexpr unsigned kOffsetBits = 48;
 constexpr std::uint64_t kOffsetMask = (std::uint64_t{1} << kOffsetBits) - 1;
-constexpr std::uint64_t kStateToken = 0;
 constexpr std::chrono::milliseconds kWaitStep{50};
 
 std::uint64_t token_of(std::uint16_t ownership, kafka::Offset offset) {
@@ -30,8 +28,6 @@ std::uint64_t token_of(std::uint16_t ownership, kafka::Offset offset) {
 }
 
 std::string_view tenant_of(std::string_view key) { return key.substr(0, key.find('/')); }
-
-std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
 
 }  // namespace
 
@@ -48,6 +44,21 @@ RawHandler::RawHandler(const Options& options, const Clock& clock, const Logger&
 RawHandler::~RawHandler() {
   owned_.clear();
   report();
+}
+
+void RawHandler::report() {
+  double devices = 0;
+  double bytes = 0;
+  double fill = 0;
+  for (const auto& owned : owned_) {
+    devices += static_cast<double>(owned->state.devices().size());
+    bytes += static_cast<double>(owned->state.devices().memory_bytes());
+    fill = std::max(fill, static_cast<double>(owned->state.filter().inserted()) /
+                              static_cast<double>(owned->state.filter().capacity()));
+  }
+  metrics_.devices.add(devices - std::exchange(reported_devices_, devices));
+  metrics_.state_bytes.add(bytes - std::exchange(reported_bytes_, bytes));
+  metrics_.filter_fill.set(fill);
 }
 
 // --- Records
@@ -81,10 +92,10 @@ Result<> RawHandler::handle(const kafka::RecordView& record, Owned& owned,
   SLUICE_TRY(wait_for_room());
   const SourceRecord source{.partition = record.partition.value(),
                             .offset = record.offset.value(),
-                            .timestamp_ms = to_ms(record.timestamp),
+                            .timestamp_ms = milliseconds_of(record.timestamp),
                             .key = record.key,
                             .value = record.value.value_or(""),
-                            .now_ms = to_ms(clock_.wall())};
+                            .now_ms = milliseconds_of(clock_.wall())};
   outputs_.clear();
   Outcome outcome{};
   try {
@@ -175,9 +186,9 @@ void RawHandler::take_completions() {
 Result<> RawHandler::on_tick(kafka::ConsumerControl& control) {
   take_completions();
   for (const auto& owned : owned_) {
-    owned->state.advance(to_ms(clock_.wall()));
+    owned->state.advance(milliseconds_of(clock_.wall()));
     if (owned->tracker.durable() >= 0) {
-      control.mark_durable(kRaw, owned->partition, kafka::Offset(owned->tracker.durable()));
+      control.mark_durable(kRawTopic, owned->partition, kafka::Offset(owned->tracker.durable()));
     }
     save_states(*owned, false);
   }
@@ -197,10 +208,10 @@ Result<> RawHandler::on_poison(const kafka::RecordView& record, const Error& err
   outputs_.clear();
   parts_.judge->reject({.partition = record.partition.value(),
                         .offset = record.offset.value(),
-                        .timestamp_ms = to_ms(record.timestamp),
+                        .timestamp_ms = milliseconds_of(record.timestamp),
                         .key = record.key,
                         .value = record.value.value_or(""),
-                        .now_ms = to_ms(clock_.wall())},
+                        .now_ms = milliseconds_of(clock_.wall())},
                        rejection, outputs_);
   owned->tracker.handled(record.offset.value(), outputs_.size());
   SLUICE_TRY(append_outputs(record, *owned));
@@ -210,148 +221,6 @@ Result<> RawHandler::on_poison(const kafka::RecordView& record, const Error& err
   metrics_.poisoned.add();
   metrics_.outcomes[static_cast<std::size_t>(Outcome::kRejected)].add();
   return {};
-}
-
-// --- States
-
-void RawHandler::save_states(Owned& owned, bool is_last) {
-  if (!owned.pending.empty()) {
-    if (owned.tracker.durable() <= owned.pending_place) return;
-    send_pending(owned);
-  }
-  const MonoTime now = clock_.mono();
-  // In the middle of a batch place() is ahead of records that are yet to be judged.
-  const bool is_due =
-      is_last || now >= owned.next_save || owned.state.devices().aside() > options_.state_batch;
-  if (is_mid_batch_ || !is_due) return;
-  owned.pending_place = owned.state.place();
-  const std::size_t most = is_last ? std::numeric_limits<std::size_t>::max() : options_.state_batch;
-  const std::size_t drained =
-      owned.state.drain_dirty(most, [&](std::string_view key, const std::string& value) {
-        owned.pending.push_back({.key = std::string(key), .value = value});
-      });
-  owned.state.forget_silent(most, [&](std::string_view key) {
-    owned.pending.push_back({.key = std::string(key), .value = std::nullopt});
-  });
-  if (drained < most) owned.next_save = now + options_.state_interval;
-  if (!owned.pending.empty() && owned.tracker.durable() > owned.pending_place) send_pending(owned);
-}
-
-void RawHandler::send_pending(Owned& owned) {
-  for (const PendingState& state : owned.pending) {
-    kafka::Record record{.topic = kState, .key = state.key, .partition = owned.partition};
-    if (state.value) record.value = *state.value;
-    if (append(record, kStateToken)) {
-      (state.value ? metrics_.states_written : metrics_.states_forgotten).add();
-    } else {
-      metrics_.unstored.add();
-    }
-  }
-  owned.pending.clear();
-}
-
-Result<> RawHandler::restore() {
-  std::vector<kafka::Stretch> stretches;
-  for (const auto& owned : owned_) {
-    if (owned->is_restored) continue;
-    stretches.push_back({.partition = {std::string(kState), owned->partition}});
-  }
-  std::size_t restored = 0;
-  SLUICE_TRY(parts_.states->read(stretches, options_.restore_timeout,
-                                 [&](const kafka::RecordView& record) {
-                                   Owned* const owned = find(record.partition);
-                                   if (owned == nullptr) return true;
-                                   if (!record.value) {
-                                     owned->state.devices().forget(record.key);
-                                   } else if (owned->state.restore(record.key, *record.value)) {
-                                     ++restored;
-                                   } else {
-                                     metrics_.states_unreadable.add();
-                                   }
-                                   return true;
-                                 }));
-  for (const auto& owned : owned_) owned->is_restored = true;
-  metrics_.states_restored.add(restored);
-  return {};
-}
-
-// --- Partitions come and go
-
-RawHandler::Owned* RawHandler::find(kafka::Partition partition) {
-  const auto found =
-      std::ranges::find(owned_, partition, [](const auto& owned) { return owned->partition; });
-  return found == owned_.end() ? nullptr : found->get();
-}
-
-RawHandler::Owned& RawHandler::add(kafka::Partition partition) {
-  remove(partition);
-  if (next_ownership_ == 0) next_ownership_ = 1;  // after 65535: 0 is taken
-  owned_.push_back(std::make_unique<Owned>(partition, next_ownership_++, options_));
-  owned_.back()->state.advance(to_ms(clock_.wall()));
-  return *owned_.back();
-}
-
-void RawHandler::remove(kafka::Partition partition) {
-  std::erase_if(owned_, [&](const auto& owned) { return owned->partition == partition; });
-}
-
-Result<std::vector<kafka::StartPosition>> RawHandler::on_assigned(
-    std::span<const kafka::TopicPartition> partitions) {
-  for (const kafka::TopicPartition& partition : partitions) add(partition.partition);
-  if (auto restored = restore(); !restored) {
-    for (const kafka::TopicPartition& partition : partitions) remove(partition.partition);
-    return fail(std::move(restored).error().context("restore device states"));
-  }
-  report();
-  return std::vector<kafka::StartPosition>{};
-}
-
-void RawHandler::on_revoking(std::span<const kafka::TopicPartition> partitions,
-                             kafka::ConsumerControl& control) {
-  const auto flush = [&] {
-    if (const auto flushed = parts_.producer->flush(options_.flush_timeout); !flushed) {
-      log_.warning("outputs_unacknowledged", flushed.error());
-    }
-    take_completions();
-  };
-  flush();
-  for (const kafka::TopicPartition& partition : partitions) {
-    Owned* const owned = find(partition.partition);
-    if (owned == nullptr) continue;
-    if (!is_broken_) {
-      save_states(*owned, true);  // what waited
-      save_states(*owned, true);
-    }
-    if (owned->tracker.durable() < 0) continue;
-    control.mark_durable(kRaw, owned->partition, kafka::Offset(owned->tracker.durable()));
-  }
-  flush();
-  for (const kafka::TopicPartition& partition : partitions) remove(partition.partition);
-  report();
-}
-
-void RawHandler::on_lost(std::span<const kafka::TopicPartition> partitions) {
-  for (const kafka::TopicPartition& partition : partitions) {
-    // The log may have been reset beneath us: then records of it follow, and its devices begin
-    // anew.
-    if (find(partition.partition) != nullptr) add(partition.partition).is_restored = true;
-  }
-  report();
-}
-
-void RawHandler::report() {
-  double devices = 0;
-  double bytes = 0;
-  double fill = 0;
-  for (const auto& owned : owned_) {
-    devices += static_cast<double>(owned->state.devices().size());
-    bytes += static_cast<double>(owned->state.devices().memory_bytes());
-    fill = std::max(fill, static_cast<double>(owned->state.filter().inserted()) /
-                              static_cast<double>(owned->state.filter().capacity()));
-  }
-  metrics_.devices.add(devices - std::exchange(reported_devices_, devices));
-  metrics_.state_bytes.add(bytes - std::exchange(reported_bytes_, bytes));
-  metrics_.filter_fill.set(fill);
 }
 
 }  // namespace sluice::validator

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <sluice/base/planted_bug.h>
 #include <sluice/kafka/testing/fake_kafka.h>
 #include <sluice/kafka/topics.h>
 #include <sluice/testing/captured_log.h>
@@ -262,7 +264,8 @@ TEST_F(RawHandlerTest, AnEvictedStateIsWrittenAllTheSame) {
   one->turn();
   clock.advance(1h);
   one->turn();
-  EXPECT_EQ(keys(kState), (std::vector<std::string>{"t/a", "t/b", "t/c"}));
+  EXPECT_EQ(keys(kState), (std::vector<std::string>{"t/a", "t/b", "t/c", "t/a"}));
+  EXPECT_EQ(values(kState).back(), "gone") << "an hour later";
   EXPECT_EQ(metrics.states_written.value(), 3U);
 }
 
@@ -280,6 +283,53 @@ TEST_F(RawHandlerTest, TheStateOfALongSilentDeviceIsDeleted) {
   EXPECT_EQ(metrics.states_forgotten.value(), 1U);
   EXPECT_EQ(values(kState).back(), "gone");
   EXPECT_EQ(keys(kState).back(), "t/old");
+}
+
+TEST_F(RawHandlerTest, TheRecordOfAnEvictedDeviceIsDeletedOnceItsStateWasWritten) {
+  RawHandler::Options options = Worker::small();
+  options.stream.max_devices = 1;
+  const auto one = worker(options);
+  send("t/a", "1");
+  one->turn();
+  send("t/b", "2");
+  one->turn(8);
+  EXPECT_EQ(keys(kState), (std::vector<std::string>{"t/a", "t/a", "t/b"}));
+  EXPECT_THAT(values(kState)[1], "gone");
+  EXPECT_EQ(metrics.states_forgotten.value(), 1U);
+}
+
+TEST_F(RawHandlerTest, AChangelogOfMoreDevicesThanHaveRoomIsMadeSmaller) {
+  {
+    const auto one = worker();
+    for (int i = 0; i < 20; ++i) send("t/" + std::to_string(i), "1");
+    one->turn();
+    one->loop.stop();
+  }
+  RawHandler::Options options = Worker::small();
+  options.stream.max_devices = 5;
+  const auto two = worker(options);
+  send("t/19", "2");
+  two->turn(20);
+  std::map<std::string, bool> is_kept;
+  for (const auto& record : kafka.records(kState)) is_kept[record.key] = record.value.has_value();
+  EXPECT_EQ(std::ranges::count(is_kept, true, &std::pair<const std::string, bool>::second), 5 + 10)
+      << "the five that have room, and of the others those past as many more";
+}
+
+TEST_F(RawHandlerTest, APlantedChangelogThatOnlyGrowsIsSeen) {
+  const ScopedPlantedBug bug("validator_deletes_no_state");
+  RawHandler::Options options = Worker::small();
+  options.stream.max_devices = 1;
+  const auto one = worker(options);
+  for (const char* const device : {"t/a", "t/b"}) {
+    send(device, "1");
+    one->turn(8);
+  }
+  clock.advance(std::chrono::hours(24) * 9);
+  send("t/c", "3");
+  one->turn(8);
+  EXPECT_EQ(keys(kState), (std::vector<std::string>{"t/a", "t/b", "t/c"}));
+  EXPECT_EQ(metrics.states_forgotten.value(), 0U);
 }
 
 TEST_F(RawHandlerTest, PoisonIsSetAsideAndItsPartitionGoesOn) {

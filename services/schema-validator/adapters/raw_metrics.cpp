@@ -26,9 +26,10 @@ RawMetrics::RawMetrics(Registry& registry)
       states_unreadable(registry.counter("sluice_validator_states_unreadable_total",
                                          "States that could not be read; their devices begin "
                                          "anew.")),
-      states_forgotten(registry.counter("sluice_validator_states_forgotten_total",
-                                        "States of devices deleted from validator.state, nothing "
-                                        "having been heard of them for long.")),
+      states_forgotten(
+          registry.counter("sluice_validator_states_forgotten_total",
+                           "States of devices deleted from validator.state: silent for "
+                           "long, or others took their place.")),
       waits(registry.counter("sluice_validator_waits_total",
                              "Times a worker waited because too many outputs were "
                              "unacknowledged.")),

@@ -110,7 +110,7 @@ Result<bool> Redriver::send_batch(Redrive& redrive) {
                                                               redrive.cursor, options_.batch));
   if (rows.empty()) {
     redrive.state = "succeeded";
-    SLUICE_TRY(store_.advance_redrive(redrive));
+    SLUICE_TRY(store_.advance_redrive(redrive, redrive.cursor));
     return false;
   }
   SLUICE_TRY_ASSIGN(const auto found, read_all(*reader_, rows, options_.timeout));
@@ -143,8 +143,8 @@ Result<bool> Redriver::send_batch(Redrive& redrive) {
   SLUICE_CRASH_POINT("validator_redrive_after_send");
   redrive.sent += static_cast<std::int64_t>(records.size());
   redrive.missing += missing;
-  redrive.cursor = rows.back().place;
-  SLUICE_TRY(store_.advance_redrive(redrive));
+  const auto from = std::exchange(redrive.cursor, rows.back().place);
+  SLUICE_TRY(store_.advance_redrive(redrive, from));
   sent_.add(records.size());
   missing_.add(static_cast<std::uint64_t>(missing));
   next_ = clock_.mono() + std::chrono::milliseconds(static_cast<std::int64_t>(rows.size()) * 1000 /

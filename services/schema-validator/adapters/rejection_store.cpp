@@ -1,32 +1,16 @@
 #include "adapters/rejection_store.h"
 
-#include <algorithm>
+#include "adapters/rejection_store_inside.h"
+
 #include <set>
-#include <utility>
 
-#include <sluice/audit/trail.h>
-#include <sluice/http/idempotency.h>
-#include <sluice/json/json.h>
 #include <sluice/postgres/transaction.h>
-
-#include <nlohmann/json.hpp>
 
 namespace sluice::validator {
 namespace {
 
-using Json = nlohmann::json;
-using postgres::BytesView;
-using postgres::JsonView;
 using postgres::Row;
 using postgres::Rows;
-
-constexpr std::chrono::seconds kSlowQuery{10};
-
-#define SLUICE_SELECTED                                                                      \
-  "tenant_id = $1 AND ($2::timestamptz IS NULL OR rejected_at >= $2) "                       \
-  "AND ($3::timestamptz IS NULL OR rejected_at < $3) AND ($4::text IS NULL OR reason = $4) " \
-  "AND ($5::text IS NULL OR pointer = $5) AND ($6::text IS NULL OR schema_id = $6) "         \
-  "AND ($7::text IS NULL OR device_id = $7) "
 
 RejectionRow read_rejection(const Row& row) {
   return {.place = {.rejected_at = row.get<WallTime>("rejected_at"),
@@ -41,26 +25,6 @@ RejectionRow read_rejection(const Row& row) {
           .pointer = row.get<std::string>("pointer"),
           .schema_id = row.get<std::string>("schema_id"),
           .schema_version = row.get<std::string>("schema_version")};
-}
-
-Redrive read_redrive(const Row& row) {
-  Redrive redrive{.tenant = row.get<std::string>("tenant_id"),
-                  .redrive_id = row.get<std::string>("redrive_id"),
-                  .selection = row.get<std::string>("selection"),
-                  .state = row.get<std::string>("state"),
-                  .reason = row.get<std::optional<std::string>>("reason"),
-                  .selected = row.get<std::int64_t>("selected"),
-                  .sent = row.get<std::int64_t>("sent"),
-                  .missing = row.get<std::int64_t>("missing"),
-                  .cursor = {},
-                  .created_at = row.get<WallTime>("created_at"),
-                  .finished_at = row.get<std::optional<WallTime>>("finished_at")};
-  if (!row.is_null("cursor_at")) {
-    redrive.cursor = {.rejected_at = row.get<WallTime>("cursor_at"),
-                      .partition = row.get<std::int32_t>("cursor_part"),
-                      .offset = row.get<std::int64_t>("cursor_offset")};
-  }
-  return redrive;
 }
 
 }  // namespace
@@ -193,168 +157,6 @@ Result<std::vector<RejectionGroup>> RejectionStore::groups(const TenantId& tenan
         }
         return out;
       });
-}
-
-// --- Re-drives
-
-Result<Redrive> RejectionStore::begin_redrive(const NewRedrive& redrive) {
-  std::optional<Redrive> dry;
-  auto begun_or_not = postgres::transaction(
-      pool_, {.tenant = redrive.tenant, .timeout = kSlowQuery},
-      [&](postgres::Transaction& sql) -> Result<Redrive> {
-        const RejectionSelection& s = redrive.selection;
-        SLUICE_TRY_ASSIGN(
-            const Rows inserted,
-            sql.query("INSERT INTO redrives (tenant_id, redrive_id, selection, selected, "
-                      "requested_by) SELECT $1, $8, $9, count(*), $10 FROM (SELECT FROM rejections "
-                      "WHERE " SLUICE_SELECTED
-                      "LIMIT $11) AS counted ON CONFLICT DO NOTHING RETURNING *",
-                      {redrive.tenant, s.from, s.to, s.reason, s.pointer, s.schema_id, s.device_id,
-                       redrive.redrive_id, JsonView{redrive.selection_json}, redrive.by,
-                       redrive.max_messages + 1}));
-        if (const auto row = inserted.optional()) {
-          Redrive begun = read_redrive(*row);
-          if (begun.selected > redrive.max_messages) {
-            return fail(Error(ErrorCode::kFailedPrecondition,
-                              "the selection has more than " +
-                                  std::to_string(redrive.max_messages) + " messages")
-                            .with_reason("too_many_messages"));
-          }
-          if (redrive.is_dry_run) {
-            dry = std::move(begun);
-            return fail(ErrorCode::kAborted, "a dry run is undone");
-          }
-          SLUICE_TRY(sql.execute(
-              "INSERT INTO outbox (topic, key, value, traceparent) VALUES ($1, $2, $3, $4)",
-              {audit::kTopic, redrive.tenant.value(), BytesView{redrive.audit},
-               redrive.traceparent}));
-          return begun;
-        }
-        SLUICE_TRY_ASSIGN(
-            const Rows found,
-            sql.query("SELECT *, selection = $3::jsonb AS is_same FROM redrives "
-                      "WHERE tenant_id = $1 AND redrive_id = $2",
-                      {redrive.tenant, redrive.redrive_id, JsonView{redrive.selection_json}}));
-        if (!found.one().get<bool>("is_same")) {
-          return fail(Error(ErrorCode::kAlreadyExists,
-                            "there is a re-drive of that id with another selection")
-                          .with_fault("/redrive_id", "is taken"));
-        }
-        return read_redrive(found.one());
-      });
-  if (dry) return *std::move(dry);
-  return begun_or_not;
-}
-
-Result<Redrive> RejectionStore::find_redrive(const TenantId& tenant, std::string_view redrive_id) {
-  return postgres::transaction(
-      pool_, {.tenant = tenant, .read_only = true},
-      [&](postgres::Transaction& sql) -> Result<Redrive> {
-        SLUICE_TRY_ASSIGN(
-            const Rows rows,
-            sql.query("SELECT * FROM redrives WHERE tenant_id = $1 AND redrive_id = $2",
-                      {tenant, redrive_id}));
-        const auto row = rows.optional();
-        if (!row) return fail(ErrorCode::kNotFound, "no such re-drive");
-        return read_redrive(*row);
-      });
-}
-
-Result<std::vector<Redrive>> RejectionStore::list_redrives(const TenantId& tenant,
-                                                           std::string_view after,
-                                                           std::int64_t limit) {
-  return postgres::transaction(pool_, {.tenant = tenant, .read_only = true},
-                               [&](postgres::Transaction& sql) -> Result<std::vector<Redrive>> {
-                                 SLUICE_TRY_ASSIGN(
-                                     const Rows rows,
-                                     sql.query("SELECT * FROM redrives WHERE tenant_id = $1 AND "
-                                               "redrive_id > $2 ORDER BY redrive_id LIMIT $3",
-                                               {tenant, after, limit}));
-                                 std::vector<Redrive> out;
-                                 for (const Row& row : rows) out.push_back(read_redrive(row));
-                                 return out;
-                               });
-}
-
-Result<std::optional<Redrive>> RejectionStore::next_redrive() {
-  return postgres::transaction(
-      pool_, {.all_tenants = true, .read_only = true},
-      [&](postgres::Transaction& sql) -> Result<std::optional<Redrive>> {
-        SLUICE_TRY_ASSIGN(const Rows rows, sql.query("SELECT * FROM redrives WHERE state = "
-                                                     "'running' ORDER BY updated_at LIMIT 1"));
-        const auto row = rows.optional();
-        if (!row) return std::optional<Redrive>();
-        return std::optional(read_redrive(*row));
-      });
-}
-
-Result<> RejectionStore::advance_redrive(const Redrive& redrive) {
-  return postgres::run_transaction(
-      pool_, {.tenant = TenantId(redrive.tenant)}, [&](postgres::Transaction& sql) -> Result<> {
-        std::optional<WallTime> at;
-        std::optional<std::int32_t> partition;
-        std::optional<std::int64_t> offset;
-        if (redrive.cursor) {
-          at = redrive.cursor->rejected_at;
-          partition = redrive.cursor->partition;
-          offset = redrive.cursor->offset;
-        }
-        SLUICE_TRY(sql.execute(
-            "UPDATE redrives SET state = $3, reason = $4, sent = $5, missing = $6, "
-            "cursor_at = $7, cursor_part = $8, cursor_offset = $9, updated_at = clock_timestamp(), "
-            "finished_at = CASE WHEN $3 = 'running' THEN NULL ELSE now() END "
-            "WHERE tenant_id = $1 AND redrive_id = $2",
-            {redrive.tenant, redrive.redrive_id, redrive.state, redrive.reason, redrive.sent,
-             redrive.missing, at, partition, offset}));
-        return {};
-      });
-}
-
-Result<> RejectionStore::sweep_answers() {
-  constexpr auto kLife = std::chrono::seconds(http::kIdempotencyKeyLife).count();
-  return postgres::run_transaction(pool_, {.all_tenants = true},
-                                   [&](postgres::Transaction& sql) -> Result<> {
-                                     SLUICE_TRY(
-                                         sql.execute("DELETE FROM answers WHERE begun_at < now() - "
-                                                     "make_interval(secs => $1)",
-                                                     {static_cast<double>(kLife)}));
-                                     return {};
-                                   });
-}
-
-std::string to_json(const RejectionSelection& selection) {
-  Json json = Json::object();
-  const auto put = [&json](const char* name, const std::optional<std::string>& value) {
-    if (value) json[name] = *value;
-  };
-  if (selection.from) json["from"] = format_rfc3339(*selection.from);
-  if (selection.to) json["to"] = format_rfc3339(*selection.to);
-  put("reason", selection.reason);
-  put("pointer", selection.pointer);
-  put("schema_id", selection.schema_id);
-  put("device_id", selection.device_id);
-  return to_json_text(json);
-}
-
-Result<RejectionSelection> parse_selection(std::string_view text) {
-  SLUICE_TRY_ASSIGN(const Json json, parse_json_object(text));
-  RejectionSelection selection;
-  const auto take = [&json](const char* name) -> std::optional<std::string> {
-    const auto found = json.find(name);
-    if (found == json.end() || !found->is_string()) return std::nullopt;
-    return found->get<std::string>();
-  };
-  if (const auto from = take("from")) {
-    SLUICE_TRY_ASSIGN(selection.from, parse_rfc3339(*from));
-  }
-  if (const auto to = take("to")) {
-    SLUICE_TRY_ASSIGN(selection.to, parse_rfc3339(*to));
-  }
-  selection.reason = take("reason");
-  selection.pointer = take("pointer");
-  selection.schema_id = take("schema_id");
-  selection.device_id = take("device_id");
-  return selection;
 }
 
 }  // namespace sluice::validator

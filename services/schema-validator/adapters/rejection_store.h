@@ -118,10 +118,10 @@ class RejectionStore {
                                              std::int64_t limit);
   /// The one that runs and was touched the longest time ago, of any tenant.
   Result<std::optional<Redrive>> next_redrive();
-  Result<> advance_redrive(const Redrive& redrive);
-
-  /// Answers that are kept for longer than anybody may ask for them.
-  Result<> sweep_answers();
+  /// Writes state, counts and cursor of a re-drive whose cursor was `from`. kAborted, reason
+  /// "redrive_moved", where it is not there any more: an instance that took over has gone on, and
+  /// one that comes late must not take it back.
+  Result<> advance_redrive(const Redrive& redrive, const std::optional<RejectionPlace>& from);
 
  private:
   postgres::Pool& pool_;

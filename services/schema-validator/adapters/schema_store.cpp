@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <sluice/audit/trail.h>
+#include <sluice/base/planted_bug.h>
 #include <sluice/kafka/topics.h>
 
 namespace sluice::validator {
@@ -205,6 +206,12 @@ Result<SchemaStore::Registration> SchemaStore::register_version(std::string_view
 Result<> SchemaStore::remove_version(std::string_view schema_id, const Version& version,
                                      const WriteOptions& options) {
   const auto removed = write<bool>(options, [&](postgres::Transaction& sql) -> Result<bool> {
+    // Where registrations wait as well: a version that is registered in this moment is seen below,
+    // and not taken away with a schema that seems to have none.
+    if (!SLUICE_PLANTED_BUG("validator_removes_versions_unlocked")) {
+      SLUICE_TRY(sql.query("SELECT FROM schemas WHERE tenant_id = $1 AND schema_id = $2 FOR UPDATE",
+                           {options.tenant, schema_id}));
+    }
     SLUICE_TRY_ASSIGN(const Rows found,
                       sql.query("SELECT revision FROM schema_versions WHERE tenant_id = $1 AND "
                                 "schema_id = $2 AND major = $3 AND minor = $4 FOR UPDATE",

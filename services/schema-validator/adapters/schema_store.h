@@ -19,6 +19,9 @@
 
 namespace sluice::validator {
 
+/// Where the service's tables are.
+inline constexpr std::string_view kDatabaseSchema = "schema_validator";
+
 /// A version as it is stored.
 struct VersionRow {
   std::string schema_id{};

@@ -31,6 +31,12 @@ PolicyRow read_policy(const Row& row) {
           .updated_at = row.get<WallTime>("updated_at")};
 }
 
+/// What was not there when the preconditions were looked at cannot be locked: whoever made it since
+/// is not overwritten by one who believes to be first.
+std::unexpected<Error> made_meanwhile() {
+  return fail(ErrorCode::kAborted, "it was made by another request in this moment: try again");
+}
+
 }  // namespace
 
 // --- Units
@@ -71,8 +77,11 @@ Result<UnitRow> SchemaStore::put_unit(const UnitRow& unit, const WriteOptions& o
         sql.query("INSERT INTO units (tenant_id, name, base, factor, shift, aliases) "
                   "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, name) DO UPDATE SET "
                   "base = $3, factor = $4, shift = $5, aliases = $6, "
-                  "revision = nextval('revision'), updated_at = now() RETURNING *",
-                  {options.tenant, unit.name, unit.base, unit.factor, unit.offset, unit.aliases}));
+                  "revision = nextval('revision'), updated_at = now() "
+                  "WHERE units.revision = $7 RETURNING *",
+                  {options.tenant, unit.name, unit.base, unit.factor, unit.offset, unit.aliases,
+                   revision_of(found)}));
+    if (rows.empty()) return made_meanwhile();
     UnitRow stored = read_unit(rows.one());
     schema::v1::SchemaChange change = change_of(options, stored.revision);
     schema::v1::UnitState& state = *change.mutable_unit();
@@ -149,8 +158,10 @@ Result<PolicyRow> SchemaStore::put_policy(const PolicyRow& policy, const WriteOp
         sql.query("INSERT INTO outlier_policies (tenant_id, schema_id, metric, settings) "
                   "VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, schema_id, metric) DO UPDATE "
                   "SET settings = $4, revision = nextval('revision'), updated_at = now() "
-                  "RETURNING *",
-                  {options.tenant, policy.schema_id, policy.metric, JsonView{policy.settings}}));
+                  "WHERE outlier_policies.revision = $5 RETURNING *",
+                  {options.tenant, policy.schema_id, policy.metric, JsonView{policy.settings},
+                   revision_of(found)}));
+    if (rows.empty()) return made_meanwhile();
     PolicyRow stored = read_policy(rows.one());
     schema::v1::SchemaChange change = change_of(options, stored.revision);
     schema::v1::OutlierPolicyState& state = *change.mutable_outlier_policy();

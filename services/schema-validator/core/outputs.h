@@ -20,6 +20,8 @@ class Outputs {
   void clear() {
     parts_.clear();
     bytes_.clear();
+    // The room of an uncommonly large record is not kept for ever.
+    if (bytes_.capacity() > kMaxKept) std::string().swap(bytes_);
   }
   /// Where the next output is to be appended; end() takes what was.
   std::string& buffer() { return bytes_; }
@@ -41,6 +43,8 @@ class Outputs {
     std::size_t end = 0;
     Kind kind = Kind::kValid;
   };
+
+  static constexpr std::size_t kMaxKept = 4 * 1024 * 1024;
 
   std::vector<Part> parts_;
   std::string bytes_;

@@ -55,6 +55,12 @@ class PartitionState {
       const std::function<void(std::string_view key, const std::string& value)>& to);
   std::int64_t place() const { return offset_; }
 
+  /// Tells the keys of up to `max` devices that gave way to others, whose records are to be
+  /// deleted: see DeviceStates::drain_gone().
+  std::size_t drain_gone(std::size_t max, const std::function<void(std::string_view key)>& to) {
+    return devices_.drain_gone(max, to);
+  }
+
   /// Forgets up to `max` devices that nothing was heard of for a day longer than a device's time is
   /// believed, and tells their keys, whose records are to be deleted. By the times of the
   /// partition's own messages: a partition that is far behind forgets nobody too early.

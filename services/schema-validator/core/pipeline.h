@@ -27,6 +27,14 @@ struct PipelineSettings {
   /// Largest record that the topics take. A sample that becomes a larger one cannot be kept as
   /// valid; a rejected message that does loses its payload, whose place in telemetry.raw it tells.
   std::size_t max_record = 1024 * 1024;
+
+  /// Most bytes that the samples of one message may become together. Each repeats the envelope, the
+  /// names and units of its metrics and its defaults, so that 80 KB of payload could become
+  /// gigabytes. Sixteen times the payload leaves room for any sample that says something.
+  std::size_t max_outputs() const {
+    constexpr std::size_t kLeast = 16 * 1024 * 1024;
+    return limits.max_bytes > kLeast / 16 ? 16 * limits.max_bytes : kLeast;
+  }
 };
 
 /// One record from envelope to outputs: reads the envelope where it lies, chooses the schema,
@@ -47,7 +55,7 @@ class Pipeline final : public RecordJudge {
   void reject(const SourceRecord& record, const Rejection& rejection, Outputs& outputs) override;
 
   /// For dry runs: what this schema alone would say of a record's payload, nothing remembered.
-  /// nullopt: it would be taken.
+  /// nullopt: it would be taken. Detail and pointer are no longer than telemetry.rejected has them.
   std::optional<Rejection> try_schema(const ingest::RawMessageView& raw,
                                       const CompiledSchema& schema);
 
@@ -56,6 +64,8 @@ class Pipeline final : public RecordJudge {
   std::optional<Rejection> extract(const CompiledSchema* schema);
   std::optional<Rejection> decode(const CompiledSchema* schema, std::span<const std::byte> payload);
   std::optional<Rejection> judge_stream(const SourceRecord& record, PartitionState& state);
+  std::optional<Rejection> check_outputs() const;
+  static void shorten(Rejection& rejection);
   std::optional<Rejection> write_valid(Outputs& outputs);
   void write_rejected(const SourceRecord& record, const Rejection& rejection, Outputs& outputs);
   void count(const Judgement& judgement);

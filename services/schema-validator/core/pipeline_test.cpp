@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include <sluice/base/planted_bug.h>
 #include <sluice/telemetry/v1/raw_message.pb.h>
 #include <sluice/telemetry/v1/rejected_message.pb.h>
 #include <sluice/telemetry/v1/valid_message.pb.h>
@@ -26,6 +27,11 @@ class PipelineTest : public ::testing::Test {
                                         {"name": "list", "type": "int64"}]})");
     CatalogueTable table{CompileLimits{}};
     EXPECT_TRUE(table.apply("t/meter/1.2", &change).has_value());
+    change.set_schema_id("lavish");
+    change.set_document(R"({"metrics": [{"name": "a", "type": "int64"},
+                                        {"name": "s", "type": "string", "default": ")" +
+                        std::string(4'000, 'x') + R"("}]})");
+    EXPECT_TRUE(table.apply("t/lavish/1.2", &change).has_value());
     catalogue = table.take_changed();
   }
 
@@ -104,6 +110,46 @@ TEST_F(PipelineTest, AnUnknownSchemaRejectsAndNoneInfers) {
   EXPECT_EQ(judge(R"({"temp":1})", "application/json", "else"), Outcome::kRejected);
   EXPECT_EQ(judge(R"({"temp":1})", "application/json", ""), Outcome::kValid);
   EXPECT_EQ(metrics.schemaless.value(), 1U);
+}
+
+TEST_F(PipelineTest, FewBytesDoNotBecomeManyByDefaultsOfTheSchema) {
+  const auto samples = [](int count) {
+    std::string json = R"([{"a":1})";
+    for (int i = 1; i < count; ++i) json += R"(,{"a":1})";
+    return json + "]";
+  };
+  EXPECT_EQ(judge(samples(3'000), "application/json", "lavish"), Outcome::kValid);
+  EXPECT_EQ(outputs.size(), 3'000U);
+  outputs = Outputs();
+  ASSERT_EQ(judge(samples(10'000), "application/json", "lavish"), Outcome::kRejected);
+  ASSERT_EQ(outputs.size(), 1U);
+  telemetry::v1::RejectedMessage message;
+  ASSERT_TRUE(message.ParseFromString(std::string(outputs[0].bytes)));
+  EXPECT_EQ(message.reason(), "payload_too_complex");
+  EXPECT_NE(message.detail().find("more than 16777216"), std::string::npos) << message.detail();
+  EXPECT_LT(outputs.buffer().capacity(), 1'000'000U) << "the room was taken all the same";
+  const ScopedPlantedBug bug("validator_bounds_no_defaults");
+  ASSERT_EQ(judge(samples(10'000), "application/json", "lavish"), Outcome::kValid);
+  EXPECT_GT(outputs.buffer().size(), 40'000'000U) << "of 80 KB";
+}
+
+TEST_F(PipelineTest, TheRoomOfALargeMessageIsGivenBack) {
+  outputs.buffer().reserve(20'000'000);
+  judge(R"({"temp":1})");
+  EXPECT_LT(outputs.buffer().capacity(), 1'000'000U);
+}
+
+TEST_F(PipelineTest, ADryRunHoldsNoLongPointers) {
+  const auto schema = compile(SchemaKind::kMetricsTable,
+                              R"({"metrics": [{"name": "a", "type": "int64"}],
+                                  "additional": "reject"})",
+                              UnitTable::built_in(), {});
+  ASSERT_TRUE(schema.has_value());
+  const std::string payload = R"({")" + std::string(50'000, 'k') + R"(":1})";
+  const auto rejection =
+      pipeline.try_schema({.content_type = "application/json", .payload = payload}, **schema);
+  ASSERT_TRUE(rejection.has_value());
+  EXPECT_EQ(rejection->pointer.size(), 1'024U);
 }
 
 TEST_F(PipelineTest, AProvenCopyIsDroppedAndCounted) {

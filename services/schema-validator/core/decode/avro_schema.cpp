@@ -1,10 +1,9 @@
 #include "core/decode/avro_schema.h"
 
-#include <algorithm>
-#include <array>
+#include "core/decode/avro_names.h"
+
 #include <format>
 #include <map>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -20,56 +19,6 @@ using Kind = AvroSchema::Kind;
 
 constexpr std::size_t kMaxFaults = 20;    // told of one document
 constexpr std::uint32_t kMaxScale = 300;  // 10^300 is about what a double can hold
-
-constexpr std::array<std::pair<std::string_view, Kind>, 8> kPrimitives = {{
-    {"null", Kind::kNull},
-    {"boolean", Kind::kBoolean},
-    {"int", Kind::kInt},
-    {"long", Kind::kLong},
-    {"float", Kind::kFloat},
-    {"double", Kind::kDouble},
-    {"bytes", Kind::kBytes},
-    {"string", Kind::kString},
-}};
-
-std::optional<Kind> primitive_of(std::string_view name) {
-  const auto found =
-      std::ranges::find(kPrimitives, name, &std::pair<std::string_view, Kind>::first);
-  return found == kPrimitives.end() ? std::nullopt : std::optional(found->second);
-}
-
-/// Avro's own hash of 64 bits (specification, "Schema Fingerprints"), a byte at a time.
-std::uint64_t crc_64_avro(std::string_view text) {
-  constexpr std::uint64_t kEmpty = 0xC15D'213A'A4D7'A795U;
-  std::array<std::uint64_t, 256> table{};
-  for (std::uint64_t i = 0; i < table.size(); ++i) {
-    std::uint64_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1U) ^ ((value & 1U) != 0 ? kEmpty : 0);
-    table[i] = value;
-  }
-  std::uint64_t sum = kEmpty;
-  for (const char c : text) {
-    sum = (sum >> 8U) ^ table[(sum ^ static_cast<unsigned char>(c)) & 0xFFU];
-  }
-  return sum;
-}
-
-bool is_simple_name(std::string_view name) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  return !name.empty() && is_letter(name[0]) &&
-         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-}
-
-bool is_dotted_name(std::string_view name) {
-  for (;;) {
-    const std::size_t dot = name.find('.');
-    if (!is_simple_name(name.substr(0, dot))) return false;
-    if (dot == std::string_view::npos) return true;
-    name.remove_prefix(dot + 1);
-  }
-}
 
 const std::string* text_of(const Json& object, const char* member) {
   const auto found = object.find(member);
@@ -119,7 +68,7 @@ class AvroCompiler {
 
   std::uint32_t compile_name(const std::string& name, const std::string& space,
                              const std::string& pointer) {
-    if (const auto primitive = primitive_of(name)) {
+    if (const auto primitive = avro_primitive_of(name)) {
       canonical_ += std::format("\"{}\"", name);
       return add({.kind = *primitive});
     }
@@ -186,14 +135,14 @@ class AvroCompiler {
   /// The full name of a named type, whose namespace counts for what is inside; empty with a fault.
   std::string full_name(const Json& object, std::string& space, const std::string& pointer) {
     const std::string* const name = text_of(object, "name");
-    if (name == nullptr || !is_dotted_name(*name)) {
+    if (name == nullptr || !is_dotted_avro_name(*name)) {
       fault(pointer + "/name", "a named type has a name of letters, digits and _");
       return {};
     }
     if (const std::size_t dot = name->rfind('.'); dot != std::string::npos) {
       space = name->substr(0, dot);
     } else if (const std::string* const own = text_of(object, "namespace")) {
-      if (!own->empty() && !is_dotted_name(*own)) {
+      if (!own->empty() && !is_dotted_avro_name(*own)) {
         fault(pointer + "/namespace", "a namespace is names with dots in between");
         return {};
       }
@@ -201,7 +150,7 @@ class AvroCompiler {
     }
     const bool is_full = name->contains('.') || space.empty();
     std::string full = is_full ? *name : space + "." + *name;
-    if (primitive_of(full) || named_.contains(full)) {
+    if (avro_primitive_of(full) || named_.contains(full)) {
       fault(pointer + "/name", std::format("a second type {}", full));
       return {};
     }
@@ -226,7 +175,7 @@ class AvroCompiler {
       const std::string place = json_pointer(pointer + "/fields", i);
       const Json& field = (*fields)[i];
       const std::string* const own = field.is_object() ? text_of(field, "name") : nullptr;
-      if (own == nullptr || !is_simple_name(*own)) return fault(place, "a field has a name");
+      if (own == nullptr || !is_avro_name(*own)) return fault(place, "a field has a name");
       if (!seen.insert(*own).second) return fault(place, std::format("a second field {}", *own));
       if (!field.contains("type")) return fault(place, "a field has a type");
       canonical_ += std::format(R"({}{{"name":"{}","type":)", i > 0 ? "," : "", *own);
@@ -249,10 +198,14 @@ class AvroCompiler {
     canonical_ += std::format(R"({{"name":"{}","type":"enum","symbols":[)", name);
     for (std::size_t i = 0; i < symbols->size(); ++i) {
       const Json& symbol = (*symbols)[i];
-      if (!symbol.is_string() || !is_simple_name(symbol.get_ref<const std::string&>())) {
+      if (!symbol.is_string() || !is_avro_name(symbol.get_ref<const std::string&>())) {
         return fault(json_pointer(pointer + "/symbols", i), "a symbol is a name");
       }
       schema_.children_[first + i].name = symbol.get<std::string>();
+      if (schema_.children_[first + i].name.size() > AvroSchema::kMaxSymbol) {
+        return fault(json_pointer(pointer + "/symbols", i),
+                     std::format("a symbol of more than {} bytes", AvroSchema::kMaxSymbol));
+      }
       canonical_ += std::format("{}\"{}\"", i > 0 ? "," : "", schema_.children_[first + i].name);
     }
     canonical_ += "]}";

@@ -58,6 +58,8 @@ class AvroSchema {
   static constexpr std::size_t kMaxNodes = 10'000;  // far above any hand-written schema
   static constexpr std::size_t kMaxNesting = 64;    // of the document itself
   static constexpr std::uint32_t kMaxFixedSize = 64 * 1024;
+  /// Bytes of an enum's symbol: a payload tells it in one byte, as often as it likes.
+  static constexpr std::size_t kMaxSymbol = 256;
 
   /// kInvalidArgument with the JSON pointer of each fault where the document is no Avro schema.
   static Result<std::shared_ptr<const AvroSchema>> compile(std::string_view document);

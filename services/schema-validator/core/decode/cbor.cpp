@@ -1,7 +1,6 @@
 #include "core/decode/cbor.h"
 
-#include "core/decode/byte_reader.h"
-#include "core/decode/emitter.h"
+#include "core/decode/binary_reader.h"
 
 #include <bit>
 #include <cmath>
@@ -53,25 +52,15 @@ double half_to_double(std::uint16_t half) {
   return (half & 0x8000) != 0 ? -value : value;
 }
 
-class CborReader {
+class CborReader : private BinaryReader {
  public:
   CborReader(std::span<const std::byte> payload, Emitter& emitter, std::string& scratch,
              CborKeyNames key_names)
-      : in_(payload), emitter_(emitter), scratch_(scratch), key_names_(key_names) {}
+      : BinaryReader(payload, emitter), scratch_(scratch), key_names_(key_names) {}
 
-  bool read_all() {
-    if (!read_value()) return false;
-    if (in_.at_end()) return true;
-    return malformed("bytes follow the value");
-  }
+  bool read_all() { return read_value() && is_all_read(); }
 
  private:
-  bool malformed(std::string_view what) {
-    return emitter_.refuse(RejectReason::kMalformedPayload,
-                           std::format("{} at byte {}", what, in_.position()));
-  }
-  bool truncated() { return malformed("the payload ends inside an item"); }
-
   bool read_head(Head& head) {
     std::uint8_t first = 0;
     if (!in_.take_byte(first)) return truncated();
@@ -195,12 +184,6 @@ class CborReader {
     return in_.peek(next) && next == kBreak && in_.take_byte(next);
   }
 
-  /// Whether a declared count can be true: each item has a byte at least.
-  bool believe(std::uint64_t count, std::uint64_t items_each) {
-    if (count > in_.left() / items_each) return truncated();
-    return emitter_.has_room_for(count) || emitter_.too_complex();
-  }
-
   bool read_array(const Head& head) {
     if (!head.is_indefinite && !believe(head.argument, 1)) return false;
     if (!emitter_.begin_array()) return false;
@@ -254,8 +237,6 @@ class CborReader {
     }
   }
 
-  ByteReader in_;
-  Emitter& emitter_;
   std::string& scratch_;
   CborKeyNames key_names_;
 };

@@ -1,7 +1,6 @@
 #include "core/decode/message_pack.h"
 
-#include "core/decode/byte_reader.h"
-#include "core/decode/emitter.h"
+#include "core/decode/binary_reader.h"
 
 #include <bit>
 #include <format>
@@ -9,24 +8,14 @@
 namespace sluice::validator {
 namespace {
 
-class MessagePackReader {
+class MessagePackReader : private BinaryReader {
  public:
   MessagePackReader(std::span<const std::byte> payload, Emitter& emitter)
-      : in_(payload), emitter_(emitter) {}
+      : BinaryReader(payload, emitter) {}
 
-  bool read_all() {
-    if (!read_value()) return false;
-    if (in_.at_end()) return true;
-    return malformed("bytes follow the value");
-  }
+  bool read_all() { return read_value() && is_all_read(); }
 
  private:
-  bool malformed(std::string_view what) {
-    return emitter_.refuse(RejectReason::kMalformedPayload,
-                           std::format("{} at byte {}", what, in_.position()));
-  }
-  bool truncated() { return malformed("the payload ends inside a value"); }
-
   bool read_value() {
     std::uint8_t head = 0;
     if (!in_.take_byte(head)) return truncated();
@@ -161,10 +150,7 @@ class MessagePackReader {
   }
 
   bool read_array(std::uint32_t count) {
-    // Each item has a byte at least: a count that lies is found before it costs anything.
-    if (count > in_.left()) return truncated();
-    if (!emitter_.has_room_for(count)) return emitter_.too_complex();
-    if (!emitter_.begin_array()) return false;
+    if (!believe(count, 1) || !emitter_.begin_array()) return false;
     for (std::uint32_t i = 0; i < count; ++i) {
       if (!read_value()) return false;
     }
@@ -172,9 +158,7 @@ class MessagePackReader {
   }
 
   bool read_map(std::uint32_t count) {
-    if (count > in_.left() / 2) return truncated();
-    if (!emitter_.has_room_for(count)) return emitter_.too_complex();
-    if (!emitter_.begin_object()) return false;
+    if (!believe(count, 2) || !emitter_.begin_object()) return false;
     for (std::uint32_t i = 0; i < count; ++i) {
       if (!read_key() || !read_value()) return false;
     }
@@ -204,9 +188,6 @@ class MessagePackReader {
     std::string_view key;
     return is_read && in_.take_text(size, key) ? emitter_.on_key(key) : truncated();
   }
-
-  ByteReader in_;
-  Emitter& emitter_;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "core/decode/byte_reader.h"
 #include "core/decode/emitter.h"
+#include "core/decode/protobuf_wire.h"
 
 #include <algorithm>
 #include <bit>
@@ -15,46 +16,6 @@ namespace {
 using Type = ProtobufSchema::Type;
 using Field = ProtobufSchema::Field;
 using Message = ProtobufSchema::Message;
-
-enum WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kDelimited = 2, kFixed32 = 5 };
-
-WireType wire_type_of(Type type) {
-  switch (type) {
-    case Type::kDouble:
-    case Type::kFixed64:
-    case Type::kSfixed64:
-      return kFixed64;
-    case Type::kFloat:
-    case Type::kFixed32:
-    case Type::kSfixed32:
-      return kFixed32;
-    case Type::kString:
-    case Type::kBytes:
-    case Type::kMessage:
-      return kDelimited;
-    default:
-      return kVarint;
-  }
-}
-
-bool take_wire(ByteReader& in, std::uint8_t wire, std::uint64_t& number,
-               std::span<const std::byte>& bytes) {
-  std::uint32_t small = 0;
-  switch (wire) {
-    case kVarint:
-      return in.take_varint(number);
-    case kFixed64:
-      return in.take_little_endian(number);
-    case kFixed32:
-      if (!in.take_little_endian(small)) return false;
-      number = small;
-      return true;
-    case kDelimited:
-      return in.take_varint(number) && in.take_bytes(number, bytes);
-    default:
-      return false;
-  }
-}
 
 class ProtobufReader {
  public:
@@ -100,16 +61,19 @@ class ProtobufReader {
       if (!in.take_varint(tag) || tag > UINT32_MAX || tag >> 3U == 0) {
         return malformed("no field begins", message);
       }
-      const auto wire = static_cast<std::uint8_t>(tag & 7U);
-      if (wire == 3 || wire == 4) return malformed("a group, which is not read,", message);
-      ProtobufValue value{.order = order++, .is_delimited = wire == kDelimited};
+      const auto wire = static_cast<WireType>(tag & 7U);
+      if ((tag & 7U) == 3 || (tag & 7U) == 4) {
+        return malformed("a group, which is not read,", message);
+      }
+      ProtobufValue value{.order = order++, .is_delimited = wire == WireType::kDelimited};
       if (!take_wire(in, wire, value.number, value.bytes)) {
         return malformed("the payload ends inside a field", message);
       }
       if (!find(message, static_cast<std::uint32_t>(tag >> 3U), next)) continue;
       const Field& field = message.fields[next];
       const WireType expected = wire_type_of(field.type);
-      const bool is_packed = field.is_repeated && wire == kDelimited && expected != kDelimited;
+      const bool is_packed =
+          field.is_repeated && wire == WireType::kDelimited && expected != WireType::kDelimited;
       if (wire != expected && !is_packed) {
         return malformed(std::format("field {} is of another type than registered", field.name),
                          message);
@@ -168,7 +132,8 @@ class ProtobufReader {
     }
     if (!emitter_.begin_array()) return false;
     for (std::size_t i = first; i < last; ++i) {
-      const bool is_packed = values_[i].is_delimited && wire_type_of(field.type) != kDelimited;
+      const bool is_packed =
+          values_[i].is_delimited && wire_type_of(field.type) != WireType::kDelimited;
       const bool is_told = is_packed ? tell_packed(field, values_[i].bytes, message, depth)
                                      : tell_value(field, values_[i], message, depth);
       if (!is_told) return false;
@@ -259,25 +224,6 @@ class ProtobufReader {
         return tell_enum(field, 0);
       default:
         return emitter_.on_int64(0);
-    }
-  }
-
-  static std::string_view text_of(std::span<const std::byte> bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  }
-
-  /// Narrow types keep their low 32 bits, as Protobuf's own parsers do.
-  static std::int64_t signed_of(Type type, std::uint64_t number) {
-    switch (type) {
-      case Type::kInt32:
-      case Type::kSfixed32:
-        return static_cast<std::int32_t>(static_cast<std::uint32_t>(number));
-      case Type::kSint32:
-        return static_cast<std::int32_t>(from_zigzag(static_cast<std::uint32_t>(number)));
-      case Type::kSint64:
-        return from_zigzag(number);
-      default:
-        return static_cast<std::int64_t>(number);
     }
   }
 

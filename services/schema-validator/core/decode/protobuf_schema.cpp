@@ -114,6 +114,11 @@ class ProtobufCompiler {
       ProtobufSchema::Enum made;
       for (int i = 0; i < type.value_count(); ++i) {
         made.values.emplace_back(type.value(i)->number(), type.value(i)->name());
+        if (made.values.back().second.size() > ProtobufSchema::kMaxSymbol) {
+          faults_.push_back({type.full_name(), std::format("has a value of more than {} bytes",
+                                                           ProtobufSchema::kMaxSymbol)});
+          break;
+        }
       }
       // Of aliases the first one counts.
       std::ranges::stable_sort(made.values, {}, &std::pair<std::int32_t, std::string>::first);

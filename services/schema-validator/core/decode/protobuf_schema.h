@@ -62,6 +62,8 @@ class ProtobufSchema {
   static constexpr std::size_t kMaxDescriptorBytes = 1024 * 1024;
   static constexpr std::size_t kMaxMessages = 1'000;
   static constexpr std::size_t kMaxFields = 10'000;
+  /// Bytes of the name of an enum's value: a payload tells it in two bytes, or by leaving it out.
+  static constexpr std::size_t kMaxSymbol = 256;
 
   /// `descriptor_set` is what `protoc --descriptor_set_out --include_imports` writes; `message` is
   /// a full name such as "acme.v1.Telemetry". kInvalidArgument, saying what is missing or cannot be

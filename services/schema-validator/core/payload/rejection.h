@@ -16,7 +16,7 @@ enum class RejectReason : std::uint8_t {
   kPayloadTooLarge,      // past PayloadLimits::max_bytes, or the ratio of a bomb
   kMalformedPayload,     // not what it says it is
   kPayloadTooDeep,       // past max_depth
-  kPayloadTooComplex,    // past max_values or max_text
+  kPayloadTooComplex,    // past max_values or max_text, or becomes too much by its schema
   kUnknownShape,         // readable, and in none of the shapes
   kUnknownSchema,        // the device's class names a schema that does not exist
   kSchemaViolation,      // judged by its schema, and it breaks it

@@ -36,7 +36,7 @@ class Comparison {
 
  private:
   void fault(const std::string& at, std::string message) {
-    faults_.push_back({at, std::move(message)});
+    if (faults_.size() < kMaxFaults) faults_.push_back({at, std::move(message)});
   }
 
   static std::set<std::string> types_of(const json& schema) {
@@ -190,6 +190,9 @@ class Comparison {
     if (keyword == nullptr) keyword = find_keyword(name, Draft::k7);
     return keyword != nullptr && keyword->is_annotation && name != "$id" && name != "$anchor";
   }
+
+  /// Each repeats its whole path, and a list of values may have one for each.
+  static constexpr std::size_t kMaxFaults = CompileLimits{}.max_faults;
 
   std::vector<FieldFault>& faults_;
 };

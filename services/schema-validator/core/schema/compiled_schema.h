@@ -28,6 +28,12 @@ struct CompileLimits {
   std::size_t max_depth = 32;              // nesting of the document
   std::size_t max_metrics = 1024;
   std::size_t max_faults = 32;  // told at once
+  std::size_t max_name = 256;   // bytes of a metric's name, which stands in each of its readings
+  /// Bytes of a text default: each sample that lacks the metric gets one.
+  std::size_t max_default = 4096;
+  /// Bytes of what it is compiled into, about: members that refer to one definition have a copy
+  /// each, and definitions that refer to themselves twice would double at each level.
+  std::size_t max_compiled = 32 * 1024 * 1024;
 };
 
 /// What a schema says of one metric. Its index in metrics() is Reading::metric_id.

@@ -99,14 +99,15 @@ struct Extractor::Inside {
   void begin_sample();
   bool end_sample();
   bool end_object(const ObjectRule& rule);
-  void add_preset(const Field& field);
+  bool add_preset(const Field& field);
   bool take_time(std::optional<std::int64_t> milliseconds);
   bool check_reserved(std::string_view wanted);
 
   // --- Readings
   bool emit(const Reading& reading);
   bool emit_free(Reading reading);
-  std::string_view keep(std::string_view text);
+  /// nullopt: rejected.
+  std::optional<std::string_view> keep(std::string_view text);
 
   // --- Faults
   bool reject(RejectReason reason, std::string detail, std::string_view member = {});

@@ -177,10 +177,9 @@ bool Inside::field_other(const Field& field, ValueType type, std::int64_t intege
     }
   }
   if (field.role != Role::kMetric) return true;
-  return emit({.type = type,
-               .integer = integer,
-               .text = type == ValueType::kBool ? std::string_view() : keep(text),
-               .metric_id = field.metric});
+  const auto kept = type == ValueType::kBool ? std::string_view() : keep(text);
+  if (!kept) return false;
+  return emit({.type = type, .integer = integer, .text = *kept, .metric_id = field.metric});
 }
 
 /// Takes a number that is in another unit than the metric's.

@@ -1,6 +1,9 @@
 #include "core/schema/extraction.h"
 
 #include <algorithm>
+#include <format>
+
+#include <sluice/base/planted_bug.h>
 
 namespace sluice::validator {
 
@@ -25,19 +28,28 @@ bool Inside::end_object(const ObjectRule& rule) {
     }
   }
   for (const std::uint32_t index : rule.presets) {
-    if (seen[index] != stamp) add_preset(program->fields[index]);
+    if (seen[index] != stamp && !add_preset(program->fields[index])) return false;
   }
   return true;
 }
 
-void Inside::add_preset(const Field& field) {
+/// What a payload says itself is bounded by its own limits; presets alone come of nothing, for each
+/// sample anew.
+bool Inside::add_preset(const Field& field) {
+  if (into->readings.size() >= policy.max_readings &&
+      !SLUICE_PLANTED_BUG("validator_bounds_no_defaults")) {
+    return reject(
+        RejectReason::kPayloadTooComplex,
+        std::format("with its defaults a message of more than {} readings", policy.max_readings),
+        field.key);
+  }
   const Literal& preset = *field.preset;
-  emit({.type = preset.type,
-        .quality = kDefaulted,
-        .number = preset.type == ValueType::kDouble ? preset.number : 0,
-        .integer = preset.integer,
-        .text = preset.text,
-        .metric_id = field.metric});
+  return emit({.type = preset.type,
+               .quality = kDefaulted,
+               .number = preset.type == ValueType::kDouble ? preset.number : 0,
+               .integer = preset.integer,
+               .text = preset.text,
+               .metric_id = field.metric});
 }
 
 bool Inside::end_sample() {
@@ -92,19 +104,26 @@ bool Inside::emit_free(Reading reading) {
                           : static_cast<std::uint32_t>(count);
   into->readings.push_back(reading);
   // Among the readings first: a text of it may have to move.
-  const std::string_view kept = keep(name);
-  into->readings.back().metric = kept;
+  const auto kept = keep(name);
+  if (!kept) return false;
+  into->readings.back().metric = *kept;
   return true;
 }
 
 /// A view that lives as long as the payload or `into`.
-std::string_view Inside::keep(std::string_view text) {
-  if (text.empty()) return {};
+std::optional<std::string_view> Inside::keep(std::string_view text) {
+  if (text.empty()) return std::string_view();
   if (text.data() >= payload.data() &&
       text.data() + text.size() <= payload.data() + payload.size()) {
     return text;
   }
   std::string& texts = into->texts;
+  if (text.size() > policy.max_texts - texts.size()) {
+    reject(RejectReason::kPayloadTooComplex,
+           std::format("names and texts of more than {} bytes once they are spelled out",
+                       policy.max_texts));
+    return std::nullopt;
+  }
   if (texts.capacity() - texts.size() < text.size()) {
     // Views into the text so far move along with it.
     const char* const before = texts.data();
@@ -123,7 +142,7 @@ std::string_view Inside::keep(std::string_view text) {
   }
   const std::size_t begin = texts.size();
   texts.append(text);
-  return {texts.data() + begin, text.size()};
+  return std::string_view(texts.data() + begin, text.size());
 }
 
 }  // namespace sluice::validator

@@ -175,7 +175,8 @@ bool Inside::on_text(std::string_view value, ValueType type) {
       return field_other(program->fields[next_field], type, 0, value);
     case Next::kFree:
       if (is_recording()) tape.add_string(value);
-      return emit_free({.type = type, .text = keep(value)});
+      if (const auto kept = keep(value)) return emit_free({.type = type, .text = *kept});
+      return false;
     case Next::kIgnored:
       if (is_recording()) tape.add_string(value);
       return true;

@@ -23,6 +23,12 @@ struct ExtractPolicy {
   std::size_t max_metrics = 1024;  // of one sample, undeclared ones among them
   std::size_t max_samples = 10'000;
   std::size_t max_name = 256;  // bytes of a metric's name
+  /// Of a payload with the defaults that each of its samples is given: a few bytes of payload must
+  /// not become gigabytes of readings.
+  std::size_t max_readings = 100'000;
+  /// Bytes of names and texts that do not stand in the payload as they are: put together of the
+  /// names of objects, unescaped, or symbols of the schema that a payload tells by their number.
+  std::size_t max_texts = 16 * 1024 * 1024;
   /// Of schemas that are not one-pass: rules applied to one sample, so that no payload can make
   /// its judging take longer than that.
   std::size_t max_steps = 1'000'000;

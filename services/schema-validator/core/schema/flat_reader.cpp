@@ -1,30 +1,15 @@
 #include "core/schema/flat_reader.h"
 
-#include "core/payload/json_tokens.h"
 #include "core/payload/timestamp.h"
-
-#include <algorithm>
+#include "core/schema/flat_reader_inside.h"
 
 #include <sluice/base/planted_bug.h>
-#include <sluice/base/utf8.h>
 
 namespace sluice::validator {
 namespace {
 
 /// Up to it a double holds every integer; any other one is judged by the general rules.
 constexpr std::int64_t kExact = std::int64_t{1} << 53U;
-
-/// Enough of a name to tell most others from it.
-std::uint64_t sign_of(std::string_view name) {
-  std::uint64_t sign = 0;
-  std::memcpy(&sign, name.data(), std::min(name.size(), sizeof sign));
-  return sign ^ (name.size() << 56U);
-}
-
-/// For where numbers are rare.
-[[gnu::noinline]] const char* read_any_number(const char* at, JsonNumber& number) {
-  return read_number(at, number);
-}
 
 }  // namespace
 
@@ -132,19 +117,6 @@ const FlatMember* FlatReader::find_anew(At at, const FlatPlan::Object& object) {
     return &members_[i];
   }
   return nullptr;
-}
-
-[[gnu::always_inline]] inline FlatReader::At FlatReader::blanks(At at) const {
-  return static_cast<unsigned char>(*at) > ' ' ? at : skip_blanks(at, end_);
-}
-
-/// To the value behind it; the end where there is none.
-[[gnu::always_inline]] inline FlatReader::At FlatReader::colon(At at) const {
-  if (*at != ':') {
-    at = skip_blanks(at, end_);
-    if (at >= end_ || *at != ':') return end_;
-  }
-  return blanks(at + 1);
 }
 
 // --- Values
@@ -274,82 +246,6 @@ FlatReader::At FlatReader::reserved_number(At at, FlatKind kind, Sample& sample)
   }
   sample.sequence = static_cast<std::uint64_t>(number.integer);
   return at;
-}
-
-// --- Members that nobody named
-
-FlatReader::At FlatReader::unknown(At at, std::uint32_t index, Place place) {
-  const Additional additional =
-      in_.program == nullptr ? Additional::kKeep : in_.program->objects[index].additional;
-  if (additional == Additional::kReject || place == Place::kNested) return nullptr;
-  std::string_view key;
-  at = text(at, key);
-  if (at == nullptr || !is_new(key)) return nullptr;
-  at = colon(at);
-  if (at >= end_) return nullptr;
-  if (*at == 'n') return is_null_at(at) ? at + 4 : nullptr;
-  if (additional == Additional::kKeep) return free_value(at, key);
-  // Left out, but it has to be JSON.
-  if (*at == '"') return text(at, key);
-  bool is_true = false;
-  if (*at == 't' || *at == 'f') return read_truth(at, is_true);
-  JsonNumber number;
-  return read_any_number(at, number);
-}
-
-bool FlatReader::is_new(std::string_view key) {
-  if (unknown_count_ == kMaxUnknown) return false;
-  if (SLUICE_PLANTED_BUG("validator_flat_json_takes_names_twice")) return true;
-  const std::uint64_t sign = sign_of(key);
-  for (std::size_t i = 0; i < unknown_count_; ++i) {
-    if (unknown_signs_[i] == sign && key == std::string_view(unknown_[i], unknown_sizes_[i])) {
-      return false;
-    }
-  }
-  unknown_[unknown_count_] = key.data();
-  unknown_sizes_[unknown_count_] = key.size();
-  unknown_signs_[unknown_count_++] = sign;
-  return true;
-}
-
-FlatReader::At FlatReader::free_value(At at, std::string_view key) {
-  std::vector<Reading>& readings = in_.into->readings;
-  const std::size_t count = readings.size() - in_.into->samples.back().first_reading;
-  // A name with a dot may be another one's, written in another way.
-  if (key.empty() || key.size() > in_.policy.max_name || count >= in_.policy.max_metrics ||
-      key.find('.') != std::string_view::npos) {
-    return nullptr;
-  }
-  const std::size_t known = in_.program == nullptr ? 0 : in_.program->metrics.size();
-  Reading& reading = readings.emplace_back();
-  reading.metric = key;
-  reading.metric_id = static_cast<std::uint32_t>(known + count);
-  if (*at == '"') {
-    reading.type = ValueType::kString;
-    return text(at, reading.text);
-  }
-  if (*at == 't' || *at == 'f') {
-    bool is_true = false;
-    at = read_truth(at, is_true);
-    reading.type = ValueType::kBool;
-    reading.integer = is_true ? 1 : 0;
-    return at;
-  }
-  JsonNumber number;
-  at = read_number(at, number);
-  reading.type = number.is_integer ? ValueType::kInt64 : ValueType::kDouble;
-  reading.integer = number.integer;
-  reading.number = number.real;
-  return at;
-}
-
-/// A text in its quotes, as a view of the payload.
-inline FlatReader::At FlatReader::text(At at, std::string_view& text) const {
-  if (*at != '"') return nullptr;
-  const JsonText read = read_text(at + 1, end_);
-  if (read.end == nullptr) return nullptr;
-  text = {at + 1, read.end};
-  return read.is_ascii || is_valid_utf8(text) ? read.end + 1 : nullptr;
 }
 
 }  // namespace sluice::validator

@@ -105,11 +105,25 @@ void Lowering::forget_rules() {
   }
 }
 
+/// Whether that much more may be compiled; a fault is told once. Past the bound nothing is followed
+/// any more.
+bool Lowering::has_room_for(std::size_t bytes, const std::string& pointer) {
+  const bool was_good = compiled_bytes_ <= limits_.max_compiled;
+  if (was_good) compiled_bytes_ += bytes;
+  const bool is_good = compiled_bytes_ <= limits_.max_compiled;
+  if (was_good && !is_good) {
+    fault(pointer, "becomes more than " + std::to_string(limits_.max_compiled) +
+                       " bytes once its references are followed");
+  }
+  return is_good;
+}
+
 std::uint32_t Lowering::add_object(const json& schema, const std::string& pointer,
                                    const std::string& prefix, Region region, std::size_t depth) {
   const auto index = static_cast<std::uint32_t>(depth == 0 ? 0 : program_->objects.size());
   if (depth > 0) program_->objects.emplace_back();
-  if (!schema.is_object() || depth > limits_.max_depth) {
+  if (!schema.is_object() || depth > limits_.max_depth ||
+      !has_room_for(sizeof(ObjectRule), pointer)) {
     is_flat_ = false;
     return index;
   }
@@ -146,6 +160,7 @@ std::uint32_t Lowering::add_object(const json& schema, const std::string& pointe
   // The fields of an object lie side by side, so all are made before what is within them.
   const auto first = static_cast<std::uint32_t>(program_->fields.size());
   for (const auto& member : members) {
+    if (!has_room_for(sizeof(Field) + member.first.size(), pointer)) return index;
     rule.fields.push_back(static_cast<std::uint32_t>(program_->fields.size()));
     program_->fields.emplace_back().key = member.first;
   }
@@ -224,7 +239,7 @@ void Lowering::add_field(Field& field, const json& given, const std::string& poi
   }
   if ((field.types & (kObjectBit | kArrayBit)) != 0) is_flat_ = false;
   if (!schema.contains("type")) is_flat_ = false;
-  take_assertions(field, schema);
+  take_assertions(field, schema, pointer);
   if (region == Region::kAround) {
     field.role = Role::kChecked;
     return;

@@ -42,7 +42,7 @@ class Lowering {
   void add_metric(Field& field, const Json& schema, const std::string& pointer,
                   const std::string& name);
   std::uint8_t types_of(const Json& schema);
-  void take_assertions(Field& field, const Json& schema);
+  void take_assertions(Field& field, const Json& schema, const std::string& pointer);
   void take_bound(Field& field, const std::string& keyword, const Json& value);
   void take_unit(Field& field, MetricInfo& metric, const Json& schema, const std::string& pointer);
   void take_preset(Field& field, const Json& schema, const std::string& pointer);
@@ -50,6 +50,7 @@ class Lowering {
   void fault(const std::string& pointer, std::string message) {
     if (faults_.size() < limits_.max_faults) faults_.push_back({pointer, std::move(message)});
   }
+  bool has_room_for(std::size_t bytes, const std::string& pointer);
   void forget_rules();
 
   const Json& document_;
@@ -58,6 +59,7 @@ class Lowering {
   std::vector<FieldFault>& faults_;
   Program* program_ = nullptr;
   bool is_flat_ = true;
+  std::size_t compiled_bytes_ = 0;  // about
 };
 
 /// Other languages as JSON Schema: what a metrics table, an Avro schema and the table of a Protobuf

@@ -51,12 +51,15 @@ void Lowering::add_metric(Field& field, const json& schema, const std::string& p
   field.metric = static_cast<std::uint32_t>(program_->metrics.size());
   MetricInfo metric{.name = name, .type = field.store};
   if (name.empty()) fault(pointer, "a metric without a name");
+  if (name.size() > limits_.max_name) {
+    return fault(pointer, "a name of more than " + std::to_string(limits_.max_name) + " bytes");
+  }
   take_unit(field, metric, schema, pointer);
   take_preset(field, schema, pointer);
   program_->metrics.push_back(std::move(metric));
 }
 
-void Lowering::take_assertions(Field& field, const json& schema) {
+void Lowering::take_assertions(Field& field, const json& schema, const std::string& pointer) {
   for (const auto& [name, value] : schema.items()) {
     if (name == "type" || is_annotation(name)) continue;
     if (name == "minimum" || name == "maximum" || name == "exclusiveMinimum" ||
@@ -74,6 +77,7 @@ void Lowering::take_assertions(Field& field, const json& schema) {
           is_flat_ = false;
           continue;
         }
+        if (!has_room_for(sizeof(Literal) + literal->text.size(), pointer)) return;
         field.allowed.push_back(*std::move(literal));
       }
       if (!has_null) field.types &= static_cast<std::uint8_t>(~kNullBit);
@@ -182,6 +186,10 @@ void Lowering::take_preset(Field& field, const json& schema, const std::string& 
   if (found == schema.end() || found->is_null()) return;
   auto literal = literal_of(*found, field);
   if (!literal) return fault(json_pointer(pointer, "default"), "not of the metric's type");
+  if (literal->text.size() > limits_.max_default) {
+    return fault(json_pointer(pointer, "default"),
+                 "a text of more than " + std::to_string(limits_.max_default) + " bytes");
+  }
   if (field.store == ValueType::kDouble) literal->type = ValueType::kDouble;
   if (field.store == ValueType::kInt64) literal->type = ValueType::kInt64;
   field.preset = std::move(literal);

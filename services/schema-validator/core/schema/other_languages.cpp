@@ -160,16 +160,23 @@ class Avro {
  public:
   explicit Avro(std::vector<FieldFault>& faults) : faults_(faults) {}
 
+  /// `type` lies within the document.
   json schema_of(const json& type, const std::string& at, std::size_t depth) {
+    if (!has_room_for(sizeof(json), at)) return json::object();
     if (depth > 32) return fault(at, "nested too deep, or within itself");
     if (type.is_string()) return named(type.get<std::string>(), at, depth);
     if (type.is_array()) return union_of(type, at, depth);
     if (!type.is_object() || !type.contains("type")) return fault(at, "no Avro type");
     const json& kind = type["type"];
     if (!kind.is_string()) return schema_of(kind, json_pointer(at, "type"), depth + 1);
-    if (type.contains("name")) types_[type["name"].get<std::string>()] = type;
+    if (type.contains("name")) types_[type["name"].get<std::string>()] = &type;
     if (kind == "record") return record(type, at, depth);
-    if (kind == "enum") return {{"type", "string"}, {"enum", type["symbols"]}};
+    if (kind == "enum") {
+      for (const json& symbol : type["symbols"]) {
+        if (!has_room_for(bytes_of(symbol), at)) return json::object();
+      }
+      return {{"type", "string"}, {"enum", type["symbols"]}};
+    }
     if (kind == "array" || kind == "map") return {{"x-metric", false}};
     if (type.value("logicalType", "") == "decimal") return {{"type", "number"}};
     if (kind == "fixed") return {{"type", "string"}, {"x-bytes", true}};
@@ -177,8 +184,24 @@ class Avro {
   }
 
  private:
+  /// What is named again is written out again, so that types that name others twice double at each
+  /// level: past this nothing is written any more.
+  static constexpr std::size_t kMaxBytes = CompileLimits{}.max_compiled;
+
+  bool has_room_for(std::size_t bytes, const std::string& at) {
+    if (bytes_ > kMaxBytes) return false;
+    bytes_ += bytes;
+    if (bytes_ <= kMaxBytes) return true;
+    fault(at, "becomes more than " + std::to_string(kMaxBytes) +
+                  " bytes once the types that it names are written out");
+    return false;
+  }
+  static std::size_t bytes_of(const json& value) {
+    return sizeof(json) + (value.is_string() ? value.get_ref<const std::string&>().size() : 0);
+  }
+
   json fault(const std::string& at, std::string message) {
-    faults_.push_back({at, std::move(message)});
+    if (faults_.size() < CompileLimits{}.max_faults) faults_.push_back({at, std::move(message)});
     return json::object();
   }
 
@@ -196,8 +219,7 @@ class Avro {
     if (name == "bytes") return {{"type", "string"}, {"x-bytes", true}};
     const auto found = types_.find(name.substr(name.rfind('.') + 1));
     if (found == types_.end()) return fault(at, "no Avro type: " + name);
-    const json again = found->second;
-    return schema_of(again, at, depth + 1);
+    return schema_of(*found->second, at, depth + 1);
   }
 
   json union_of(const json& branches, const std::string& at, std::size_t depth) {
@@ -227,14 +249,18 @@ class Avro {
       const json& field = type["fields"][i];
       const std::string name = field["name"].get<std::string>();
       const std::string where = json_pointer(json_pointer(at, "fields"), i);
+      if (!has_room_for(kMemberBytes + name.size(), where)) return object;
       json member = schema_of(field["type"], json_pointer(where, "type"), depth + 1);
       for (const auto& [from, to] :
            {std::pair{"doc", "description"}, {"unit", "unit"}, {"source_unit", "x-source-unit"}}) {
-        if (field.contains(from)) member[to] = field[from];
+        if (!field.contains(from)) continue;
+        if (!has_room_for(bytes_of(field[from]), where)) return object;
+        member[to] = field[from];
       }
       const bool has_default = field.contains("default");
       const json preset = has_default ? field["default"] : json();
       if (has_default && preset.is_primitive() && !preset.is_null() && member.contains("type")) {
+        if (!has_room_for(bytes_of(preset), where)) return object;
         member["default"] = preset;
       }
       const bool may_be_absent =
@@ -247,7 +273,9 @@ class Avro {
   }
 
   std::vector<FieldFault>& faults_;
-  std::map<std::string, json> types_;
+  static constexpr std::size_t kMemberBytes = 256;  // about: a node, its type and bounds
+  std::size_t bytes_ = 0;                           // written so far, about
+  std::map<std::string, const json*> types_;        // within the document
 };
 
 }  // namespace

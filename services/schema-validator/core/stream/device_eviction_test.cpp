@@ -31,6 +31,11 @@ class DeviceEvictionTest : public ::testing::Test {
     });
     return keys;
   }
+  std::vector<std::string> gone(std::size_t max = 100) {
+    std::vector<std::string> keys;
+    states.drain_gone(max, [&](std::string_view key) { keys.emplace_back(key); });
+    return keys;
+  }
   std::vector<std::string> forgotten(std::int64_t since_ms, std::size_t max = 100) {
     std::vector<std::string> keys;
     states.forget_silent(since_ms, max, [&](std::string_view key) { keys.emplace_back(key); });
@@ -53,18 +58,52 @@ TEST_F(DeviceEvictionTest, AStateThatGivesWayBeforeItWasToldIsTold) {
   say("b", 1, kNow);
   say("c", 1, kNow);
   EXPECT_EQ(states.size(), 2U);
-  EXPECT_EQ(states.aside(), 1U);
+  EXPECT_EQ(states.evicted(), 1U);
   EXPECT_EQ(drained(), (std::vector<std::string>{"a", "b", "c"}));
   EXPECT_EQ(states.dirty(), 0U);
 }
 
-TEST_F(DeviceEvictionTest, AStateThatWasToldGivesWayWithoutATrace) {
+TEST_F(DeviceEvictionTest, OfAStateThatWasToldAndGaveWayIsToldThatItIsGone) {
+  say("a", 1, kNow);
+  drained();
+  say("b", 1, kNow);
+  EXPECT_TRUE(gone().empty());
+  say("c", 1, kNow);
+  EXPECT_FALSE(states.serialise("a").has_value());
+  EXPECT_EQ(gone(), std::vector<std::string>{"a"});
+  EXPECT_TRUE(gone().empty()) << "once";
+  EXPECT_EQ(states.evicted(), 0U);
+}
+
+TEST_F(DeviceEvictionTest, AStateThatIsToldAfterItGaveWayIsGoneAtTheNextTime) {
+  say("a", 1, kNow);
+  say("b", 1, kNow);
+  say("c", 1, kNow);
+  EXPECT_TRUE(gone().empty());
+  drained();
+  EXPECT_EQ(gone(), std::vector<std::string>{"a"});
+}
+
+TEST_F(DeviceEvictionTest, ADeviceThatIsHereAgainIsNotGone) {
   say("a", 1, kNow);
   drained();
   say("b", 1, kNow);
   say("c", 1, kNow);
-  EXPECT_EQ(states.aside(), 0U);
-  EXPECT_FALSE(states.serialise("a").has_value());
+  say("a", 2, kNow);
+  EXPECT_EQ(drained(), (std::vector<std::string>{"b", "c", "a"}));
+  EXPECT_EQ(gone(), std::vector<std::string>{"b"});
+}
+
+TEST_F(DeviceEvictionTest, ReadingBackMoreDevicesThanHaveRoomTellsTheRestAsGone) {
+  say("a", 1, kNow);
+  const std::string bytes = states.serialise("a").value();
+  states.forget("a");
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(states.restore(std::to_string(i), bytes).has_value());
+  EXPECT_EQ(states.evicted(), 2U) << "bounded by the room for devices";
+  EXPECT_EQ(gone(), (std::vector<std::string>{"0", "1"}));
+  ASSERT_TRUE(states.restore("a", bytes).has_value());
+  ASSERT_TRUE(states.restore("8", bytes).has_value());
+  EXPECT_EQ(gone(), std::vector<std::string>{"9"}) << "8 gave way and came back";
 }
 
 TEST_F(DeviceEvictionTest, ADeviceThatComesBackBeforeItsStateWasToldGoesOnWithIt) {
@@ -72,7 +111,7 @@ TEST_F(DeviceEvictionTest, ADeviceThatComesBackBeforeItsStateWasToldGoesOnWithIt
   say("b", 1, kNow);
   say("c", 1, kNow);
   EXPECT_TRUE(say("a", 20, kNow + 20'000).is_replay) << "its window went with it";
-  EXPECT_EQ(states.aside(), 1U) << "that of the one which gave way to it";
+  EXPECT_EQ(states.evicted(), 1U) << "that of the one which gave way to it";
 }
 
 TEST_F(DeviceEvictionTest, APlantedLossOfSuchAStateIsSeen) {

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <format>
 
+#include <sluice/base/planted_bug.h>
+
 namespace sluice::validator {
 namespace {
 
@@ -181,8 +183,10 @@ Copy DeviceStates::Inside::judge_copy(std::uint64_t sequence,
       credible_time_ms && *credible_time_ms - settings.time.max_ahead_ms > known_since;
   if (!is_maybe_seen && (is_covered || is_first)) return Copy::kFresh;
   // Without a time that can be believed, a device that restarts its counter and says the same
-  // again looks like a replay of what it said before.
-  const bool is_proven = verdict == WindowVerdict::kSeen && credible_time_ms;
+  // again looks like a replay of what it said before, also where it tells a time: its clock began
+  // anew with its counter (README.md, "Copies without a time").
+  const bool is_proven = verdict == WindowVerdict::kSeen &&
+                         (credible_time_ms || SLUICE_PLANTED_BUG("validator_believes_any_time"));
   return is_proven ? Copy::kReplay : Copy::kMaybe;
 }
 
@@ -250,7 +254,10 @@ void DeviceStates::judge(const MessageContext& given, Extracted& extracted, Judg
   bool is_new = false;
   const DeviceTable::Index index = in.table.touch(message.device_key, device, is_new);
   DeviceState& state = in.table.entry(index).state;
-  if (is_new && !in.aside.empty()) in.bring_back(message.device_key, state);
+  if (is_new) {
+    if (!in.aside.empty()) in.bring_back(message.device_key, state);
+    if (!in.gone.empty()) in.forget_gone(message.device_key);
+  }
   prefetch(state);
   state.heard_at_ms = std::max(state.heard_at_ms.value_or(0), message.received_at_ms);
   if (!state.knows_since_ms) state.knows_since_ms = message.received_at_ms;

@@ -11,11 +11,23 @@
 
 namespace sluice::validator {
 
-void DeviceStates::Inside::keep_aside(const DeviceTable::Entry& entry) {
-  if (!entry.is_dirty || SLUICE_PLANTED_BUG("validator_evicts_unsaved_states")) return;
+void DeviceStates::Inside::give_way(const DeviceTable::Entry& entry) {
+  if (!entry.is_dirty) return note_gone(entry.key);
+  if (SLUICE_PLANTED_BUG("validator_evicts_unsaved_states")) return;
   std::string bytes;
   write_state(entry.state, bytes);
   aside.insert_or_assign(entry.key, std::move(bytes));
+}
+
+/// No more than there may be devices, however many a changelog holds that is read back: the records
+/// of the rest stay there until it is read again.
+void DeviceStates::Inside::note_gone(std::string_view key) {
+  if (gone.size() < settings.max_devices) gone.emplace(key);
+}
+
+/// A device that is here again has a record to keep.
+void DeviceStates::Inside::forget_gone(std::string_view key) {
+  if (const auto found = gone.find(key); found != gone.end()) gone.erase(found);
 }
 
 /// Whether the device's state was aside; then it is in place again.
@@ -62,6 +74,7 @@ Result<> DeviceStates::restore(std::string_view device_key, std::string_view byt
   state.heard_at_ms = heard_at_ms;
   bool is_new = false;
   const auto index = inside_->table.touch(device_key, hash, is_new);
+  inside_->forget_gone(device_key);
   inside_->table.entry(index).state = std::move(state);
   inside_->table.mark_clean(index);
   return {};
@@ -72,6 +85,7 @@ void DeviceStates::forget(std::string_view device_key) {
   if (const auto aside = inside_->aside.find(device_key); aside != inside_->aside.end()) {
     inside_->aside.erase(aside);
   }
+  inside_->forget_gone(device_key);
 }
 
 std::size_t DeviceStates::drain_dirty(
@@ -80,6 +94,7 @@ std::size_t DeviceStates::drain_dirty(
   std::size_t told = 0;
   for (auto& aside = inside_->aside; told < max && !aside.empty(); ++told) {
     to(aside.begin()->first, aside.begin()->second);
+    inside_->note_gone(aside.begin()->first);
     aside.erase(aside.begin());
   }
   for (; told < max && inside_->table.dirty() > 0; ++told) {
@@ -95,7 +110,17 @@ std::size_t DeviceStates::drain_dirty(
 
 std::size_t DeviceStates::dirty() const { return inside_->table.dirty() + inside_->aside.size(); }
 
-std::size_t DeviceStates::aside() const { return inside_->aside.size(); }
+std::size_t DeviceStates::evicted() const { return inside_->aside.size() + inside_->gone.size(); }
+
+std::size_t DeviceStates::drain_gone(std::size_t max,
+                                     const std::function<void(std::string_view)>& to) {
+  std::size_t told = 0;
+  for (auto& gone = inside_->gone; told < max && !gone.empty(); ++told) {
+    to(*gone.begin());
+    gone.erase(gone.begin());
+  }
+  return told;
+}
 
 std::size_t DeviceStates::forget_silent(std::int64_t since_ms, std::size_t max,
                                         const std::function<void(std::string_view)>& to) {

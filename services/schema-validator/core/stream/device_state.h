@@ -92,8 +92,15 @@ class DeviceStates {
   std::size_t drain_dirty(
       std::size_t max, const std::function<void(std::string_view key, std::string_view bytes)>& to);
   std::size_t dirty() const;
-  /// Of these, those that were evicted.
-  std::size_t aside() const;
+  /// Tells the keys of up to `max` devices that gave way to others and whose last state was told
+  /// before: nobody will ask for it, and its record is to be deleted, or the changelog would grow
+  /// with every device that ever was. Called before drain_dirty(), so that a state that is told now
+  /// stands for a while: it says up to where the device's messages had their effect. Returns how
+  /// many.
+  std::size_t drain_gone(std::size_t max, const std::function<void(std::string_view key)>& to);
+  /// Devices that gave way and of which something is still to be told, their states or that they
+  /// are gone.
+  std::size_t evicted() const;
 
   /// Forgets up to `max` devices that were last heard of before `since_ms`, and tells their keys:
   /// no message that could be compared with their state is believed any more. Returns how many.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,12 @@ struct DeviceStates::Inside {
   Inside(const StreamSettings& given, SeenFilter& seen)
       : settings(given),
         filter(seen),
-        table(given.max_devices, [this](const auto& entry) { keep_aside(entry); }) {}
+        table(given.max_devices, [this](const auto& entry) { give_way(entry); }) {}
 
-  void keep_aside(const DeviceTable::Entry& entry);
+  void give_way(const DeviceTable::Entry& entry);
   bool bring_back(std::string_view key, DeviceState& state);
+  void note_gone(std::string_view key);
+  void forget_gone(std::string_view key);
 
   void observe_clock(const MessageContext& message, const Extracted& extracted, DeviceState& state);
   void judge_times(const MessageContext& message, const Extracted& extracted,
@@ -39,6 +42,8 @@ struct DeviceStates::Inside {
   /// States that gave way before they were told, by device: as many as there were evictions since
   /// they were last drained.
   std::map<std::string, std::string, std::less<>> aside{};
+  /// Devices that gave way and whose last state was told: neither in the table nor aside.
+  std::set<std::string, std::less<>> gone{};
   // Of the message at hand.
   std::vector<std::uint8_t> is_credible{};  // by sample
   std::vector<std::uint64_t> names{};       // hashes of the metrics, by reading
