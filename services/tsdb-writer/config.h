@@ -42,6 +42,8 @@ struct Config {
   Bytes batch_max_bytes;
   std::chrono::milliseconds batch_max_age{0};
   std::int64_t max_metrics_per_class = 0;
+  std::int64_t max_attribute_names = 0;
+  std::int64_t max_attribute_values = 0;
   Bytes max_text;
   std::chrono::milliseconds max_sample_age{0};
   std::chrono::milliseconds max_sample_ahead{0};
@@ -77,6 +79,12 @@ struct Config {
         "max_metrics_per_class", &max_metrics_per_class, 500, {.min = 1, .max = 4'000},
         "Metrics that a device class of a tenant may have, each type of value counted; "
         "readings of others are refused.");
+    settings.integer("max_attribute_names", &max_attribute_names, 64, {.min = 1, .max = 1'000},
+                     "Attributes of devices that a tenant may have, which are labels and what is "
+                     "grouped by; those of further names are left out.");
+    settings.integer("max_attribute_values", &max_attribute_values, 10'000,
+                     {.min = 1, .max = 1'000'000},
+                     "Values that an attribute may have in a tenant; further ones are left out.");
     settings.bytes("max_text", &max_text, 4_KiB, {.min = Bytes{1}, .max = 64_KiB},
                    "Longest text or bytes value; longer readings are refused.");
     settings.duration(
@@ -128,7 +136,9 @@ inline RestServer::Settings rest_settings(const Config& config) {
           .device_registry = config.device_registry,
           .identity = config.identity,
           .kafka = config.kafka,
-          .consumer = config.consumer};
+          .consumer = config.consumer,
+          .attributes = {.names = static_cast<std::size_t>(config.max_attribute_names),
+                         .values_of_name = static_cast<std::size_t>(config.max_attribute_values)}};
 }
 
 }  // namespace sluice::tsdb

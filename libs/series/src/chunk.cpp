@@ -86,6 +86,12 @@ Result<void> check_column(const Column& column, std::size_t rows, const ChunkLim
   return {};
 }
 
+Result<void> check_size(std::size_t size, const ChunkLimits& limits) {
+  if (size <= limits.chunk_bytes) return {};
+  return fail(ErrorCode::kOutOfRange,
+              std::format("a chunk of {} bytes, over {}", size, limits.chunk_bytes));
+}
+
 ColumnStatistics statistics_of(const Column& column) {
   ColumnStatistics all;
   const auto see = [&all](double value) {
@@ -133,28 +139,6 @@ ChunkEncoder::~ChunkEncoder() = default;
 ChunkEncoder::ChunkEncoder(ChunkEncoder&&) noexcept = default;
 ChunkEncoder& ChunkEncoder::operator=(ChunkEncoder&&) noexcept = default;
 
-Result<void> ChunkEncoder::check(std::span<const std::int64_t> timestamps,
-                                 std::span<const Column> columns) {
-  SLUICE_TRY(check_timestamps(timestamps, limits_));
-  if (columns.size() > limits_.columns) {
-    return fail(ErrorCode::kOutOfRange, std::format("{} columns, of which a chunk has {} at most",
-                                                    columns.size(), limits_.columns));
-  }
-  auto& keys = scratch_->keys;
-  keys.clear();
-  for (const Column& column : columns) {
-    SLUICE_TRY(check_column(column, timestamps.size(), limits_));
-    keys.emplace_back(column.key, column.type);
-  }
-  std::sort(keys.begin(), keys.end());
-  const auto twice = std::adjacent_find(keys.begin(), keys.end());
-  if (twice != keys.end()) {
-    return fail(ErrorCode::kInvalidArgument,
-                std::format("column '{}': twice with one type", twice->first));
-  }
-  return {};
-}
-
 void ChunkEncoder::put_column(const Column& column, std::vector<std::byte>& out) {
   Scratch& scratch = *scratch_;
   const bool is_dense = std::find(column.present.begin(), column.present.end(), std::uint8_t{0}) ==
@@ -195,25 +179,54 @@ void ChunkEncoder::put_column(const Column& column, std::vector<std::byte>& out)
   put_bytes(out, body);
 }
 
-Result<void> ChunkEncoder::encode(std::span<const std::int64_t> timestamps,
-                                  std::span<const Column> columns, std::vector<std::byte>& out) {
-  SLUICE_TRY(check(timestamps, columns));
+Result<void> ChunkEncoder::append(std::span<const std::int64_t> timestamps,
+                                  std::size_t column_count, const ColumnSource& column_at,
+                                  std::vector<std::byte>& out) {
+  SLUICE_TRY(check_timestamps(timestamps, limits_));
+  if (column_count > limits_.columns) {
+    return fail(ErrorCode::kOutOfRange, std::format("{} columns, of which a chunk has {} at most",
+                                                    column_count, limits_.columns));
+  }
   const std::size_t start = out.size();
   put_byte(out, kMagic);
   put_byte(out, kVersion);
   put_varint(out, timestamps.size());
-  put_varint(out, columns.size());
+  put_varint(out, column_count);
   scratch_->part.clear();
   encode_integers(as_unsigned(timestamps), scratch_->part, scratch_->integers);
   put_varint(out, scratch_->part.size());
   put_bytes(out, scratch_->part);
-  for (const Column& column : columns) put_column(column, out);
-  if (const std::size_t size = out.size() - start; size > limits_.chunk_bytes) {
-    out.resize(start);
-    return fail(ErrorCode::kOutOfRange,
-                std::format("a chunk of {} bytes, over {}", size, limits_.chunk_bytes));
+  SLUICE_TRY(check_size(out.size() - start, limits_));
+  auto& keys = scratch_->keys;
+  keys.clear();
+  for (std::size_t i = 0; i < column_count; ++i) {
+    const Column column = column_at(i);
+    SLUICE_TRY(check_column(column, timestamps.size(), limits_));
+    keys.emplace_back(column.key, column.type);
+    put_column(column, out);
+    SLUICE_TRY(check_size(out.size() - start, limits_));
+  }
+  std::sort(keys.begin(), keys.end());
+  const auto twice = std::adjacent_find(keys.begin(), keys.end());
+  if (twice != keys.end()) {
+    return fail(ErrorCode::kInvalidArgument,
+                std::format("column '{}': twice with one type", twice->first));
   }
   return {};
+}
+
+Result<void> ChunkEncoder::encode(std::span<const std::int64_t> timestamps,
+                                  std::size_t column_count, const ColumnSource& column_at,
+                                  std::vector<std::byte>& out) {
+  const std::size_t start = out.size();
+  auto appended = append(timestamps, column_count, column_at, out);
+  if (!appended) out.resize(start);
+  return appended;
+}
+
+Result<void> ChunkEncoder::encode(std::span<const std::int64_t> timestamps,
+                                  std::span<const Column> columns, std::vector<std::byte>& out) {
+  return encode(timestamps, columns.size(), [&](std::size_t i) { return columns[i]; }, out);
 }
 
 Result<std::vector<std::byte>> encode_chunk(std::span<const std::int64_t> timestamps,

@@ -10,7 +10,7 @@
 
 namespace sluice::series {
 
-/// The values of one column as the encoder takes them.
+/// The values of one column as the encoder takes them; one after the other takes its memory.
 struct ChunkBuilder::Laid {
   std::vector<std::uint8_t> present;
   std::vector<double> doubles;
@@ -18,6 +18,13 @@ struct ChunkBuilder::Laid {
   std::vector<std::uint8_t> booleans;
   std::vector<std::string_view> texts;
 
+  void clear() {
+    present.clear();
+    doubles.clear();
+    integers.clear();
+    booleans.clear();
+    texts.clear();
+  }
   Column as_column(std::string_view key, ColumnType type) const {
     return {key, type, doubles, integers, booleans, texts, present};
   }
@@ -122,26 +129,68 @@ void ChunkBuilder::sort_and_override(Gathered& column) {
   column.is_sorted = true;
 }
 
-std::vector<std::int64_t> ChunkBuilder::all_timestamps() const {
-  std::vector<std::int64_t> all;
-  for (const Gathered& column : columns_) {
-    // Most often every column has the same ones.
-    if (all == column.timestamps) continue;
-    if (all.empty()) {
-      all = column.timestamps;
-      continue;
-    }
-    std::vector<std::int64_t> both;
-    both.reserve(all.size() + column.timestamps.size());
-    std::ranges::set_union(all, column.timestamps, std::back_inserter(both));
-    all = std::move(both);
+namespace {
+
+/// The union of sorted lists of times, most often the same ones. Short lists wait until they are as
+/// much as what is united: merging one by one would pass over all of it for each.
+class TimeUnion {
+ public:
+  void add(std::span<const std::int64_t> times) {
+    if (std::ranges::equal(times, all_)) return;
+    if (times.size() >= all_.size() / kShort) return unite(times);
+    waiting_.insert(waiting_.end(), times.begin(), times.end());
+    if (waiting_.size() >= all_.size()) unite_waiting();
   }
-  return all;
+  std::size_t united() const { return all_.size(); }
+  std::vector<std::int64_t> take() {
+    unite_waiting();
+    return std::move(all_);
+  }
+
+ private:
+  static constexpr std::size_t kShort = 8;
+
+  void unite(std::span<const std::int64_t> times) {
+    std::vector<std::int64_t> both;
+    both.reserve(all_.size() + times.size());
+    std::ranges::set_union(all_, times, std::back_inserter(both));
+    all_ = std::move(both);
+  }
+  void unite_waiting() {
+    if (waiting_.empty()) return;
+    std::ranges::sort(waiting_);
+    const auto repeated = std::ranges::unique(waiting_);
+    waiting_.erase(repeated.begin(), repeated.end());
+    unite(waiting_);
+    waiting_.clear();
+  }
+
+  std::vector<std::int64_t> all_;
+  std::vector<std::int64_t> waiting_;
+};
+
+std::unexpected<Error> too_many_rows(const ChunkLimits& limits) {
+  return fail(ErrorCode::kOutOfRange,
+              std::format("more rows than {}, of which a chunk has no more", limits.rows));
 }
 
-ChunkBuilder::Laid ChunkBuilder::lay_out(const Gathered& column,
-                                         std::span<const std::int64_t> rows) const {
-  Laid laid;
+}  // namespace
+
+/// kOutOfRange as soon as there are more than the limits let.
+Result<std::vector<std::int64_t>> ChunkBuilder::all_timestamps() const {
+  TimeUnion all;
+  for (const Gathered& column : columns_) {
+    all.add(column.timestamps);
+    if (all.united() > limits_.rows) return too_many_rows(limits_);
+  }
+  std::vector<std::int64_t> times = all.take();
+  if (times.size() > limits_.rows) return too_many_rows(limits_);
+  return times;
+}
+
+void ChunkBuilder::lay_out(const Gathered& column, std::span<const std::int64_t> rows,
+                           Laid& laid) const {
+  laid.clear();
   if (column.timestamps.size() != rows.size()) {
     laid.present.resize(rows.size());
     std::size_t next = 0;
@@ -168,28 +217,26 @@ ChunkBuilder::Laid ChunkBuilder::lay_out(const Gathered& column,
         break;
     }
   }
-  return laid;
 }
 
 Result<void> ChunkBuilder::build(std::vector<std::byte>& out) {
   for (Gathered& column : columns_) sort_and_override(column);
-  const std::vector<std::int64_t> rows = all_timestamps();
+  SLUICE_TRY_ASSIGN(const std::vector<std::int64_t> rows, all_timestamps());
   if (rows.empty()) return fail(ErrorCode::kFailedPrecondition, "no sample to make a chunk of");
 
-  std::vector<std::size_t> order(columns_.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::sort(order, {}, [&](std::size_t i) {
-    return std::pair(std::string_view(columns_[i].key), columns_[i].type);
-  });
-  std::vector<Laid> laid;
-  std::vector<Column> views;
-  laid.reserve(columns_.size());  // the views are of what lies in it
-  for (const std::size_t i : order) {
-    if (columns_[i].timestamps.empty()) continue;
-    laid.push_back(lay_out(columns_[i], rows));
-    views.push_back(laid.back().as_column(columns_[i].key, columns_[i].type));
+  std::vector<const Gathered*> order;
+  for (const Gathered& column : columns_) {
+    if (!column.timestamps.empty()) order.push_back(&column);
   }
-  return encoder_.encode(rows, views, out);
+  std::ranges::sort(order, {}, [](const Gathered* column) {
+    return std::pair(std::string_view(column->key), column->type);
+  });
+  Laid laid;
+  const auto column_at = [&](std::size_t i) {
+    lay_out(*order[i], rows, laid);
+    return laid.as_column(order[i]->key, order[i]->type);
+  };
+  return encoder_.encode(rows, order.size(), column_at, out);
 }
 
 void ChunkBuilder::clear() {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -96,6 +97,27 @@ TEST(ChunkBuilder, MergesLateRowsIntoAChunkOfEveryType) {
   std::vector<std::byte> expected;
   ASSERT_TRUE(builder.build(expected));
   EXPECT_EQ(merged, expected);
+}
+
+TEST(ChunkBuilder, UnitesTheTimesOfLongAndShortColumnsInAnyOrder) {
+  Engine engine(15);
+  for (int round = 0; round < 30; ++round) {
+    ChunkBuilder builder;
+    std::map<std::string, Doubles> expected;
+    for (int i = 0; i < 40; ++i) {
+      const std::string key = std::to_string(i);
+      const ColumnHandle column = *builder.column(key, ColumnType::kDouble);
+      const std::size_t count = 1 + below(engine, i % 5 == 0 ? 400 : 8);
+      for (std::size_t sample = 0; sample < count; ++sample) {
+        const auto timestamp = static_cast<std::int64_t>(below(engine, 600));
+        builder.add(column, timestamp, static_cast<double>(sample));
+        expected[key][timestamp] = static_cast<double>(sample);
+      }
+    }
+    std::vector<std::byte> chunk;
+    ASSERT_TRUE(builder.build(chunk));
+    for (const auto& [key, samples] : expected) EXPECT_EQ(doubles_of(chunk, key), samples);
+  }
 }
 
 TEST(ChunkBuilder, MergesChunksOldestFirst) {

@@ -21,7 +21,8 @@ Result<std::unique_ptr<AttributeFollower>> AttributeFollower::open(
       auto consumer,
       kafka::open_group_consumer(options.kafka, options.consumer, options.group,
                                  {std::string(kafka::topics::kControlDevices.name)}, clock, log));
-  std::unique_ptr<AttributeFollower> follower(new AttributeFollower(pool, registry));
+  std::unique_ptr<AttributeFollower> follower(
+      new AttributeFollower(options.limits, pool, clock, log, registry));
   follower->loop_ = std::make_unique<kafka::ConsumerLoop>(
       kafka::ConsumerLoop::Options{.durability = kafka::Durability::kOnReturn,
                                    .limits = options.consumer},

@@ -24,6 +24,7 @@ class AttributeFollower {
     kafka::Config kafka;
     kafka::ConsumerConfig consumer;
     std::string group;
+    AttributeLimits limits{};
   };
 
   /// Everything passed by reference must outlive it.
@@ -36,7 +37,9 @@ class AttributeFollower {
   void stop() { loop_->stop(); }
 
  private:
-  AttributeFollower(postgres::Pool& pool, Registry& registry) : index_(pool, registry) {}
+  AttributeFollower(const AttributeLimits& limits, postgres::Pool& pool, const Clock& clock,
+                    const Logger& log, Registry& registry)
+      : index_(limits, pool, clock, log, registry) {}
 
   AttributeIndex index_;
   std::unique_ptr<kafka::ConsumerLoop> loop_;  // last: it calls the index

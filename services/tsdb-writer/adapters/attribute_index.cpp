@@ -1,7 +1,12 @@
 #include "adapters/attribute_index.h"
 
+#include "adapters/attribute_values.h"
+#include "adapters/positions.h"
+
 #include <algorithm>
+#include <chrono>
 #include <limits>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +25,10 @@ using postgres::Transaction;
 using DeviceName = std::pair<std::string, std::string>;
 /// The last word of a batch on each device: one statement changes a row once.
 using LastChanges = std::map<DeviceName, std::optional<DeviceAttributes>>;
+using Refused = std::map<AttributeValue, AttributeRefusal>;
+
+// Devices of a tenant that is full say so with every change.
+constexpr std::chrono::minutes kTellEvery{1};
 
 /// PostgreSQL keeps neither zero bytes nor what is no UTF-8.
 std::string clean(std::string_view text) {
@@ -52,7 +61,28 @@ struct Columns {
   bool empty() const { return tenants.empty(); }
 };
 
-Result<> store(Transaction& tx, const LastChanges& changes) {
+/// A value that says nothing is no label.
+std::set<AttributeValue> values_of(const LastChanges& changes) {
+  std::set<AttributeValue> values;
+  for (const auto& [device, attributes] : changes) {
+    if (!attributes) continue;
+    for (const auto& [name, value] : attributes->values) {
+      if (!value.empty()) values.insert({.tenant = device.first, .name = name, .value = value});
+    }
+  }
+  return values;
+}
+
+std::string json_of(const DeviceName& device, const DeviceAttributes& attributes,
+                    const Refused& refused) {
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [name, value] : attributes.values) {
+    if (!refused.contains({device.first, name, value})) object[name] = value;
+  }
+  return to_json_text(object);
+}
+
+Result<> store(Transaction& tx, const LastChanges& changes, const Refused& refused) {
   Columns present;
   Columns without;
   Columns gone;
@@ -61,7 +91,7 @@ Result<> store(Transaction& tx, const LastChanges& changes) {
     columns.add(device);
     if (!attributes) continue;
     columns.revisions.push_back(attributes->revision);
-    columns.attributes.push_back(to_json_text(nlohmann::json(attributes->values)));
+    columns.attributes.push_back(json_of(device, *attributes, refused));
   }
   if (!present.empty()) {
     SLUICE_TRY(tx.execute(
@@ -112,17 +142,48 @@ std::optional<AttributeChange> attribute_change_of(const kafka::RecordView& reco
   return AttributeChange{.device = *std::move(device), .attributes = std::move(attributes)};
 }
 
-AttributeIndex::AttributeIndex(postgres::Pool& pool, Registry& registry)
-    : pool_(pool),
+AttributeIndex::AttributeIndex(const AttributeLimits& limits, postgres::Pool& pool,
+                               const Clock& clock, const Logger& log, Registry& registry)
+    : limits_(limits),
+      pool_(pool),
+      clock_(clock),
+      log_(log),
       stored_(registry.counter("sluice_tsdb_writer_attribute_changes_total",
                                "States of devices whose attributes were brought up to date.")),
       left_out_(registry.counter("sluice_tsdb_writer_attribute_changes_left_out_total",
-                                 "States that the database refused for good.")) {}
+                                 "States that the database refused for good.")),
+      too_many_names_(registry.counter("sluice_tsdb_writer_attributes_refused_total",
+                                       "Values of attributes left out, by the limit they met.",
+                                       {{"reason", "too_many_names"}})),
+      too_many_values_(registry.counter("sluice_tsdb_writer_attributes_refused_total",
+                                        "Values of attributes left out, by the limit they met.",
+                                        {{"reason", "too_many_values"}})) {}
+
+Result<std::vector<kafka::StartPosition>> AttributeIndex::on_assigned(
+    std::span<const kafka::TopicPartition> partitions) {
+  std::vector<TopicPartition> asked;
+  for (const kafka::TopicPartition& each : partitions) {
+    asked.push_back({each.topic, each.partition.value()});
+  }
+  SLUICE_TRY_ASSIGN(const auto positions,
+                    postgres::transaction(pool_, {.all_tenants = true}, [&](Transaction& tx) {
+                      return read_positions(tx, asked);
+                    }));
+  std::vector<kafka::StartPosition> starts;
+  for (std::size_t i = 0; i < partitions.size(); ++i) {
+    // Not where the group has committed: these tables have nothing yet, whatever others had.
+    starts.push_back({.partition = partitions[i],
+                      .offset = kafka::Offset(positions[i].value_or(Offset(0)).value())});
+  }
+  return starts;
+}
 
 Result<> AttributeIndex::on_batch(std::span<const kafka::RecordView> records,
                                   kafka::ConsumerControl& /*control*/) {
   LastChanges last;
+  std::map<TopicPartition, std::int64_t> nexts;
   for (const kafka::RecordView& record : records) {
+    nexts[{std::string(record.topic), record.partition.value()}] = record.offset.value() + 1;
     auto change = attribute_change_of(record);
     if (!change) continue;
     const auto [known, is_new] = last.try_emplace(change->device, change->attributes);
@@ -130,10 +191,21 @@ Result<> AttributeIndex::on_batch(std::span<const kafka::RecordView> records,
                           change->attributes->revision < known->second->revision;
     if (!is_older) known->second = std::move(change->attributes);
   }
-  if (last.empty()) return {};
-  SLUICE_TRY(postgres::run_transaction(pool_, {.all_tenants = true},
-                                       [&](Transaction& tx) { return store(tx, last); }));
+  std::vector<Position> positions;
+  for (const auto& [partition, next] : nexts) {
+    positions.push_back({.partition = partition, .next = Offset(next)});
+  }
+  const std::set<AttributeValue> values = values_of(last);
+  SLUICE_TRY_ASSIGN(
+      const Refused refused,
+      postgres::transaction(pool_, {.all_tenants = true}, [&](Transaction& tx) -> Result<Refused> {
+        SLUICE_TRY_ASSIGN(Refused too_much, learn_values(tx, values, limits_));
+        SLUICE_TRY(store(tx, last, too_much));
+        SLUICE_TRY(move_positions(tx, positions));
+        return too_much;
+      }));
   stored_.add(last.size());
+  note_refused(refused);
   return {};
 }
 
@@ -141,6 +213,22 @@ Result<> AttributeIndex::on_poison(const kafka::RecordView& /*record*/, const Er
                                    int /*attempts*/) {
   left_out_.add();
   return {};
+}
+
+void AttributeIndex::note_refused(const Refused& refused) {
+  if (refused.empty()) return;
+  for (const auto& [value, reason] : refused) {
+    (reason == AttributeRefusal::kTooManyNames ? too_many_names_ : too_many_values_).add();
+  }
+  if (clock_.mono() < tell_again_at_) return;
+  tell_again_at_ = clock_.mono() + kTellEvery;
+  const auto& [value, reason] = *refused.begin();
+  const bool is_names = reason == AttributeRefusal::kTooManyNames;
+  log_.warning("attributes_refused",
+               {{"tenant", value.tenant},
+                {"attribute", value.name},
+                {is_names ? "max_attribute_names" : "max_attribute_values",
+                 static_cast<std::int64_t>(is_names ? limits_.names : limits_.values_of_name)}});
 }
 
 }  // namespace sluice::tsdb

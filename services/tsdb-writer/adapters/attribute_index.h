@@ -1,5 +1,7 @@
 #pragma once
 
+#include "core/attributes/attribute_limits.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -7,9 +9,12 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include <sluice/base/clock.h>
 #include <sluice/base/result.h>
 #include <sluice/kafka/consumer_loop.h>
+#include <sluice/log/logger.h>
 #include <sluice/metrics/metrics.h>
 #include <sluice/postgres/pool.h>
 
@@ -30,8 +35,10 @@ struct AttributeChange {
 std::optional<AttributeChange> attribute_change_of(const kafka::RecordView& record);
 
 /// Follows control.devices and keeps which attributes devices have, for queries that group by them.
-/// Records may come twice and, where the registry's publisher changed, an older state after a newer
-/// one: the higher revision stays. One thread, the loop's.
+/// Where to read on is kept with them, in `offsets`: tables that are new, or were set back, get all
+/// of it again, whatever was read before. Records may come twice and, where the registry's
+/// publisher changed, an older state after a newer one: the higher revision stays. One thread, the
+/// loop's.
 class AttributeIndex final : public kafka::RecordHandler {
  public:
   // As many as the registry publishes, and as long; what is more is left out here too.
@@ -39,8 +46,12 @@ class AttributeIndex final : public kafka::RecordHandler {
   static constexpr std::size_t kMaxNameBytes = 64;
   static constexpr std::size_t kMaxValueBytes = 128;
 
-  /// Both must outlive it.
-  AttributeIndex(postgres::Pool& pool, Registry& registry);
+  /// What is passed by reference must outlive it, but the limits.
+  AttributeIndex(const AttributeLimits& limits, postgres::Pool& pool, const Clock& clock,
+                 const Logger& log, Registry& registry);
+
+  Result<std::vector<kafka::StartPosition>> on_assigned(
+      std::span<const kafka::TopicPartition> partitions) override;
 
   Result<> on_batch(std::span<const kafka::RecordView> records,
                     kafka::ConsumerControl& control) override;
@@ -49,9 +60,17 @@ class AttributeIndex final : public kafka::RecordHandler {
   Result<> on_poison(const kafka::RecordView& record, const Error& error, int attempts) override;
 
  private:
+  void note_refused(const std::map<AttributeValue, AttributeRefusal>& refused);
+
+  const AttributeLimits limits_;
   postgres::Pool& pool_;
+  const Clock& clock_;
+  const Logger& log_;
   Counter stored_;
   Counter left_out_;
+  Counter too_many_names_;
+  Counter too_many_values_;
+  MonoTime tell_again_at_{};
 };
 
 }  // namespace sluice::tsdb

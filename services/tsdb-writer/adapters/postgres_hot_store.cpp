@@ -1,5 +1,6 @@
 #include "adapters/postgres_hot_store.h"
 
+#include "adapters/positions.h"
 #include "core/batch/fence.h"
 
 #include <algorithm>
@@ -36,11 +37,6 @@ Columns columns_of(std::span<const PartitionSpan> spans) {
   return columns;
 }
 
-std::optional<Offset> position_of(const Row& row) {
-  const auto next = row.get<std::int64_t>("next_offset");
-  return next < 0 ? std::nullopt : std::optional(Offset(next));
-}
-
 /// Locks the positions until the end of the transaction, always in the same order, and says which
 /// spans are stored already.
 Result<std::vector<bool>> fence(Transaction& tx, std::span<const PartitionSpan> spans) {
@@ -58,7 +54,7 @@ Result<std::vector<bool>> fence(Transaction& tx, std::span<const PartitionSpan> 
     for (const Row row : rows) {
       if (row.get<std::int64_t>("partition") == partition.partition &&
           row.text("topic") == partition.topic) {
-        stored[i] = position_of(row);
+        stored[i] = stored_offset(row.get<std::int64_t>("next_offset"));
       }
     }
   }
@@ -124,54 +120,19 @@ Result<std::int64_t> copy_rows(Transaction& tx, const Place& place, HotRowSource
 
 Result<> move_on(Transaction& tx, std::span<const PartitionSpan> spans,
                  const std::vector<bool>& left_out) {
-  std::vector<std::string> topics;
-  std::vector<std::int64_t> partitions;
-  std::vector<std::int64_t> nexts;
+  std::vector<Position> positions;
   for (std::size_t i = 0; i < spans.size(); ++i) {
-    if (left_out[i]) continue;
-    topics.push_back(spans[i].partition.topic);
-    partitions.push_back(spans[i].partition.partition);
-    nexts.push_back(spans[i].next.value());
+    if (!left_out[i]) positions.push_back({.partition = spans[i].partition, .next = spans[i].next});
   }
-  if (topics.empty()) return {};
-  SLUICE_TRY(
-      tx.execute("INSERT INTO offsets (topic, partition, next_offset) "
-                 "SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]) "
-                 "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset, "
-                 "  updated_at = clock_timestamp()",
-                 {topics, partitions, nexts}));
-  return {};
+  return move_positions(tx, positions);
 }
 
 }  // namespace
 
 Result<std::vector<std::optional<Offset>>> PostgresHotStore::positions(
     std::span<const TopicPartition> partitions) {
-  using Positions = std::vector<std::optional<Offset>>;
-  std::vector<std::string> topics;
-  std::vector<std::int64_t> numbers;
-  for (const TopicPartition& each : partitions) {
-    topics.push_back(each.topic);
-    numbers.push_back(each.partition);
-  }
-  return postgres::transaction(
-      pool_, {.all_tenants = true}, [&](Transaction& tx) -> Result<Positions> {
-        // A row for each, so that there is something to lock at the first flush.
-        SLUICE_TRY(
-            tx.execute("INSERT INTO offsets (topic, partition, next_offset) "
-                       "SELECT t, p, -1 FROM unnest($1::text[], $2::bigint[]) AS a (t, p) "
-                       "ORDER BY t, p ON CONFLICT DO NOTHING",
-                       {topics, numbers}));
-        SLUICE_TRY_ASSIGN(
-            const Rows rows,
-            tx.query("SELECT o.next_offset FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY "
-                     "  AS a (topic, partition, place) JOIN offsets o USING (topic, partition) "
-                     "ORDER BY a.place",
-                     {topics, numbers}));
-        Positions positions;
-        for (const Row row : rows) positions.push_back(position_of(row));
-        return positions;
-      });
+  return postgres::transaction(pool_, {.all_tenants = true},
+                               [&](Transaction& tx) { return read_positions(tx, partitions); });
 }
 
 Result<FlushReport> PostgresHotStore::flush(std::span<const PartitionSpan> spans,

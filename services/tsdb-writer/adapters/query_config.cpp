@@ -18,11 +18,17 @@ void QueryConfig::declare(Settings& settings) {
                    "Devices that one query may read; PromQL looks through 100 times as many.");
   settings.integer("query_max_grouped_windows", &max_grouped_windows, 50'000,
                    {.min = 1, .max = 10'000'000},
-                   "Windows of all groups of one query, which are held in memory: about 200 bytes "
-                   "each, with quantiles up to 64 KiB.");
+                   "Windows of all groups of one query, which are held in memory: about 250 bytes "
+                   "each, with quantiles up to 128 KiB (query_max_memory counts them).");
   settings.integer("query_max_promql_samples", &max_promql_samples, 5'000'000,
                    {.min = 1'000, .max = 1'000'000'000},
-                   "Samples that one PromQL query may hold in memory, 16 bytes each.");
+                   "Samples and buckets of roll-ups that one PromQL query may hold in memory.");
+  settings.bytes("query_max_memory", &max_memory, 96_MiB, {.min = 1_MiB, .max = 65'536_MiB},
+                 "Memory that one query may hold: samples of PromQL (16 to 32 bytes each), "
+                 "buckets of roll-ups (200 to 400 and more), windows of groups. Not counted: the "
+                 "stretch of one device that is being read, about 32 MiB.");
+  settings.bytes("query_memory", &memory, 192_MiB, {.min = 1_MiB, .max = 1'048'576_MiB},
+                 "The same of all queries at once; who meets it is told to try again.");
   settings.duration("query_max_range", &max_range, days(3'660), {.min = 1min, .max = days(36'500)},
                     "Longest range of one query.");
   settings.duration("query_max_raw_range", &max_raw_range, days(31),
@@ -32,7 +38,7 @@ void QueryConfig::declare(Settings& settings) {
                     "Longest time of one query, its answer's way to a slow reader included.");
 }
 
-QueryLimits QueryConfig::limits() const {
+QueryLimits QueryConfig::limits(QueryMemory& all) const {
   const auto count = [](std::int64_t value) { return static_cast<std::size_t>(value); };
   return {.max_points = count(max_points),
           .max_series = count(max_series),
@@ -41,6 +47,7 @@ QueryLimits QueryConfig::limits() const {
           .max_raw_range = max_raw_range,
           .max_grouped_windows = count(max_grouped_windows),
           .max_promql_samples = count(max_promql_samples),
+          .memory = {.max_bytes = static_cast<std::size_t>(max_memory.count), .all = &all},
           .timeout = timeout};
 }
 

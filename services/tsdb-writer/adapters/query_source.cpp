@@ -132,12 +132,23 @@ Result<std::vector<StoredDevice>> PostgresSampleSource::devices(const TenantId& 
       "ARRAY(SELECT coalesce(a.attributes ->> n, '') "
       "  FROM unnest(?::text[]) WITH ORDINALITY AS u (n, place) LEFT JOIN device_attributes a "
       "    ON a.tenant = devices.tenant AND a.device = devices.device "
-      "  ORDER BY place) AS attributes FROM devices",
-      {filter.attributes});
+      "  ORDER BY place) AS attributes, "
+      // Names and values in turn.
+      "ARRAY(SELECT unnest(ARRAY[e.key, e.value]) FROM device_attributes a, "
+      "  jsonb_each_text(a.attributes) e "
+      "  WHERE ? AND a.tenant = devices.tenant AND a.device = devices.device) AS all_attributes "
+      "FROM devices",
+      {filter.attributes, filter.with_all_attributes});
   search.where("tenant = ?", {tenant});
   if (filter.ids) search.where("device = ANY(?)", {*filter.ids});
   if (filter.fleet) search.where("fleet = ?", {*filter.fleet});
   if (filter.device_type) search.where("device_type = ?", {*filter.device_type});
+  for (const DeviceFilter::AttributeIs& each : filter.attributes_are) {
+    search.where(
+        "device IN (SELECT a.device FROM device_attributes a WHERE a.tenant = ? "
+        "AND EXISTS (SELECT FROM unnest(?::text[]) n WHERE a.attributes ->> n = ?))",
+        {tenant, each.names, each.value});
+  }
   search.append(" ORDER BY device LIMIT ?", {limit});
   SLUICE_TRY_ASSIGN(const Rows rows, query(tenant, search));
   std::vector<StoredDevice> found;
@@ -152,6 +163,10 @@ Result<std::vector<StoredDevice>> PostgresSampleSource::devices(const TenantId& 
                      .attributes = row.get<std::vector<std::string>>("attributes")});
     for (const std::int64_t policy : row.get<std::vector<std::int64_t>>("earlier")) {
       device.earlier_policies.emplace_back(static_cast<std::int16_t>(policy));
+    }
+    auto pairs = row.get<std::vector<std::string>>("all_attributes");
+    for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
+      device.all_attributes.emplace(std::move(pairs[i]), std::move(pairs[i + 1]));
     }
   }
   return found;
@@ -175,6 +190,31 @@ Result<std::vector<StoredMetric>> PostgresSampleSource::metrics(const TenantId& 
                      .unit = row.get<std::string>("unit"),
                      .type = static_cast<series::ColumnType>(row.get<std::int16_t>("type"))});
   }
+  return found;
+}
+
+Result<std::vector<std::string>> PostgresSampleSource::attribute_names(const TenantId& tenant,
+                                                                       std::size_t limit) {
+  Statement search("SELECT DISTINCT name AS text FROM attribute_values");
+  search.where("tenant = ?", {tenant});
+  search.append(" ORDER BY 1 LIMIT ?", {limit});
+  return texts(tenant, search);
+}
+
+Result<std::vector<std::string>> PostgresSampleSource::attribute_values(
+    const TenantId& tenant, const std::vector<std::string>& names, std::size_t limit) {
+  Statement search("SELECT DISTINCT value AS text FROM attribute_values");
+  search.where("tenant = ?", {tenant});
+  search.where("name = ANY(?)", {names});
+  search.append(" ORDER BY 1 LIMIT ?", {limit});
+  return texts(tenant, search);
+}
+
+Result<std::vector<std::string>> PostgresSampleSource::texts(const TenantId& tenant,
+                                                             const Statement& search) {
+  SLUICE_TRY_ASSIGN(const Rows rows, query(tenant, search));
+  std::vector<std::string> found;
+  for (const Row row : rows) found.push_back(row.get<std::string>("text"));
   return found;
 }
 

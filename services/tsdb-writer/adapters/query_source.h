@@ -37,6 +37,11 @@ class PostgresSampleSource final : public SampleSource {
                                             std::size_t limit) override;
   Result<std::vector<StoredMetric>> metrics(const TenantId& tenant, const MetricFilter& filter,
                                             std::size_t limit) override;
+  Result<std::vector<std::string>> attribute_names(const TenantId& tenant,
+                                                   std::size_t limit) override;
+  Result<std::vector<std::string>> attribute_values(const TenantId& tenant,
+                                                    const std::vector<std::string>& names,
+                                                    std::size_t limit) override;
   Result<DeviceSlice> read(const StoredDevice& device, Tier tier, series::TimeRange range) override;
   Result<DeviceSlice> read_newest(const StoredDevice& device, std::size_t rows) override;
 
@@ -45,6 +50,8 @@ class PostgresSampleSource final : public SampleSource {
 
   Recent recent_of(DeviceKey device, series::TimeRange range) const;
   Result<DeviceSlice> read(const postgres::Statement& statement, Recent recent);
+  /// The column "text".
+  Result<std::vector<std::string>> texts(const TenantId& tenant, const postgres::Statement& search);
   Result<postgres::Rows> query(const std::optional<TenantId>& tenant,
                                const postgres::Statement& statement,
                                postgres::Answer answer = postgres::Answer::kText);

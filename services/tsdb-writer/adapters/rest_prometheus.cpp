@@ -1,6 +1,7 @@
 #include "adapters/rest_prometheus.h"
 
 #include "core/promql/answer.h"
+#include "core/promql/attribute_labels.h"
 #include "core/promql/form.h"
 #include "core/promql/parser.h"
 #include "core/promql/stored_series.h"
@@ -154,7 +155,8 @@ Response text_list(const std::set<std::string, std::less<>>& texts) {
 Result<Response> labels(const Asked& asked) {
   std::set<std::string, std::less<>> names;
   if (asked.form.all("match[]").empty()) {
-    names = {"__name__", "device", "device_type", "fleet"};
+    SLUICE_TRY_ASSIGN(const auto all, asked.source.label_names());
+    names.insert(all.begin(), all.end());
     return text_list(names);
   }
   SLUICE_TRY_ASSIGN(const auto series, matched(asked, false));
@@ -172,6 +174,11 @@ Result<Response> label_values(const Asked& asked) {
     SLUICE_TRY_ASSIGN(const auto metrics,
                       asked.parts.source.metrics(asked.request.tenant(), {}, 20'000));
     for (const StoredMetric& metric : metrics) values.insert(metric.name);
+    return text_list(values);
+  }
+  if (promql::is_attribute_label(label) && asked.form.all("match[]").empty()) {
+    SLUICE_TRY_ASSIGN(const auto found, asked.source.attribute_label_values(label));
+    values.insert(found.begin(), found.end());
     return text_list(values);
   }
   SLUICE_TRY_ASSIGN(const auto series, matched(asked, false));

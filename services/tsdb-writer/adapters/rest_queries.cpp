@@ -64,10 +64,14 @@ Result<Response> answer(const QueryParts& parts, const Request& request, ReadQue
     parts.metrics.note_answer(size, plan->head.tiers);
     return done;
   };
-  return Response::streamed(std::string(media_type(query.format.format)), std::move(stream))
-      .with_header("Sluice-Resolution", plan->head.resolution)
-      .with_header("Sluice-Tiers", joined(plan->head.tiers))
-      .with_header("Cache-Control", "no-store");
+  Response response =
+      Response::streamed(std::string(media_type(query.format.format)), std::move(stream))
+          .with_header("Sluice-Resolution", plan->head.resolution)
+          .with_header("Sluice-Tiers", joined(plan->head.tiers))
+          .with_header("Cache-Control", "no-store");
+  if (!plan->head.available_from) return response;
+  return std::move(response).with_header("Sluice-Available-From",
+                                         format_rfc3339(*plan->head.available_from));
 }
 
 Result<Response> device_metrics(const QueryParts& parts, const Request& request) {

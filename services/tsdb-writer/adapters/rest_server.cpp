@@ -39,7 +39,8 @@ struct RestServer::Impl {
   Impl(Opened o, const Settings& settings, Ports ports, const Clock& clock, Random& random,
        const Logger& log, Registry& registry)
       : opened(std::move(o)),
-        limits(settings.query.limits()),
+        query_memory(settings.query.memory.count),
+        limits(settings.query.limits(query_memory)),
         metrics(registry),
         source(ports.pool, static_cast<std::size_t>(settings.query.connections), ports.recent,
                clock, registry),
@@ -65,6 +66,7 @@ struct RestServer::Impl {
              .idempotency = nullptr}) {}
 
   Opened opened;
+  QueryMemory query_memory;
   const QueryLimits limits;
   QueryMetrics metrics;
   PostgresSampleSource source;
@@ -94,7 +96,8 @@ Result<std::unique_ptr<RestServer>> RestServer::open(const Settings& settings, P
   SLUICE_TRY_ASSIGN(opened.attributes,
                     AttributeFollower::open({.kafka = settings.kafka,
                                              .consumer = settings.consumer,
-                                             .group = std::string(kAttributesGroup)},
+                                             .group = std::string(kAttributesGroup),
+                                             .limits = settings.attributes},
                                             ports.pool, clock, random, log, registry));
   return std::unique_ptr<RestServer>(new RestServer(std::make_unique<Impl>(
       std::move(opened), settings, std::move(ports), clock, random, log, registry)));

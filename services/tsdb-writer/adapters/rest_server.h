@@ -2,6 +2,7 @@
 
 #include "adapters/audit_record.h"
 #include "adapters/query_config.h"
+#include "core/attributes/attribute_limits.h"
 #include "ports.h"
 
 #include <functional>
@@ -38,6 +39,7 @@ class RestServer {
     const crypto::TlsIdentity& identity;
     const kafka::Config& kafka;
     const kafka::ConsumerConfig& consumer;
+    AttributeLimits attributes{};
   };
   struct Ports {
     postgres::Pool& pool;

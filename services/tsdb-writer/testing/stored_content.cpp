@@ -105,13 +105,14 @@ void add_chunk(const std::string& tenant, const std::string& device,
 
 Content read_raw(postgres::Pool& pool) {
   return checked(read_all(pool, [](postgres::Transaction& tx) -> Result<Content> {
-    SLUICE_TRY_ASSIGN(const Names names, read_names(tx));
     SLUICE_TRY_ASSIGN(
         const auto rows,
         tx.query("SELECT tenant, device, chunk FROM "
                  "(SELECT device_key, chunk, 0::bigint AS place FROM warm UNION ALL "
                  " SELECT device_key, chunk, flush_id FROM hot) t JOIN devices USING (device_key) "
                  "ORDER BY place"));
+    // After the rows: a writer beside us makes names of metrics before rows that have them.
+    SLUICE_TRY_ASSIGN(const Names names, read_names(tx));
     Content content;
     for (const auto row : rows) {
       const std::string chunk = row.bytes("chunk");
@@ -126,7 +127,6 @@ Content read_raw(postgres::Pool& pool) {
 
 RollupContent read_rollups(postgres::Pool& pool) {
   return checked(read_all(pool, [](postgres::Transaction& tx) -> Result<RollupContent> {
-    SLUICE_TRY_ASSIGN(const Names names, read_names(tx));
     SLUICE_TRY_ASSIGN(
         const auto rows,
         tx.query("SELECT tenant, device, tier, start, data FROM "
@@ -134,6 +134,7 @@ RollupContent read_rollups(postgres::Pool& pool) {
                  " UNION ALL SELECT device_key, '1h', event_day, data FROM rollup_1h "
                  " UNION ALL SELECT device_key, '1d', event_month, data FROM rollup_1d) t "
                  "JOIN devices USING (device_key)"));
+    SLUICE_TRY_ASSIGN(const Names names, read_names(tx));
     std::map<RollupContent::key_type, series::Rollup> rollups;
     for (const auto row : rows) {
       const std::string data = row.bytes("data");

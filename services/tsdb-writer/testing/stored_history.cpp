@@ -185,7 +185,15 @@ Result<std::vector<StoredDevice>> FakeSampleSource::devices(const TenantId& tena
     if (filter.ids && !std::ranges::contains(*filter.ids, stored.id)) continue;
     if (filter.fleet && stored.fleet != *filter.fleet) continue;
     if (filter.device_type && stored.device_type != *filter.device_type) continue;
+    const auto has = [&](const DeviceFilter::AttributeIs& wanted) {
+      return std::ranges::any_of(wanted.names, [&](const std::string& name) {
+        const auto value = device->attributes.find(name);
+        return value != device->attributes.end() && value->second == wanted.value;
+      });
+    };
+    if (!std::ranges::all_of(filter.attributes_are, has)) continue;
     found.push_back(stored);
+    if (filter.with_all_attributes) found.back().all_attributes = device->attributes;
     for (const std::string& name : filter.attributes) {
       const auto value = device->attributes.find(name);
       found.back().attributes.push_back(value == device->attributes.end() ? "" : value->second);
@@ -211,6 +219,32 @@ Result<std::vector<StoredMetric>> FakeSampleSource::metrics(const TenantId& tena
     found.push_back(stored);
   }
   std::ranges::stable_sort(found, {}, &StoredMetric::name);
+  if (found.size() > limit) found.resize(limit);
+  return found;
+}
+
+Result<std::vector<std::string>> FakeSampleSource::attribute_names(const TenantId& tenant,
+                                                                   std::size_t limit) {
+  std::set<std::string> names;
+  for (const auto& device : devices_) {
+    if (device->tenant != tenant.value()) continue;
+    for (const auto& [name, value] : device->attributes) names.insert(name);
+  }
+  std::vector<std::string> found(names.begin(), names.end());
+  if (found.size() > limit) found.resize(limit);
+  return found;
+}
+
+Result<std::vector<std::string>> FakeSampleSource::attribute_values(
+    const TenantId& tenant, const std::vector<std::string>& names, std::size_t limit) {
+  std::set<std::string> values;
+  for (const auto& device : devices_) {
+    if (device->tenant != tenant.value()) continue;
+    for (const auto& [name, value] : device->attributes) {
+      if (std::ranges::contains(names, name)) values.insert(value);
+    }
+  }
+  std::vector<std::string> found(values.begin(), values.end());
   if (found.size() > limit) found.resize(limit);
   return found;
 }

@@ -68,6 +68,11 @@ class FakeSampleSource final : public SampleSource {
                                             std::size_t limit) override;
   Result<std::vector<StoredMetric>> metrics(const TenantId& tenant, const MetricFilter& filter,
                                             std::size_t limit) override;
+  Result<std::vector<std::string>> attribute_names(const TenantId& tenant,
+                                                   std::size_t limit) override;
+  Result<std::vector<std::string>> attribute_values(const TenantId& tenant,
+                                                    const std::vector<std::string>& names,
+                                                    std::size_t limit) override;
   Result<DeviceSlice> read(const StoredDevice& device, Tier tier, series::TimeRange range) override;
   Result<DeviceSlice> read_newest(const StoredDevice& device, std::size_t rows) override;
 

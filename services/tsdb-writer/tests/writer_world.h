@@ -23,6 +23,7 @@
 #include <sluice/platform/surroundings.h>
 #include <sluice/postgres/pool.h>
 #include <sluice/postgres/testing/test_database.h>
+#include <sluice/postgres/value.h>
 #include <sluice/testing/child_process.h>
 
 namespace sluice::tsdb::testing {
@@ -65,12 +66,18 @@ class WriterWorld {
   /// false also where the database could not. For kHoursOfTest hours at the most.
   bool move_hour_back();
   static constexpr std::chrono::hours kHoursOfTest{2'000};
+  /// Moves back whatever there is until everything is compacted; false when it does not come to an
+  /// end.
+  bool compact_all();
   /// Settings with which a writer compacts what has been moved, and at once.
   static platform::Environment eager_maintenance();
 
   /// Of all partitions, by their positions; 0 before the first writer and while there is no
   /// server. Any thread.
   std::int64_t stored_records() const;
+  /// The number that a statement gives; -1 where the database gives none in time. Any thread.
+  std::int64_t count(postgres::Sql sql, postgres::Params params = {},
+                     std::chrono::milliseconds timeout = std::chrono::seconds(30)) const;
   postgres::Pool& pool() { return *pool_; }
   const Content& wanted() const { return wanted_; }
   const postgres::testing::TestDatabase& database() const { return *database_; }

@@ -89,4 +89,25 @@ std::vector<GroupIndex> Batch::groups_of(DeviceKey device) const {
   return found;
 }
 
+Batch Batch::copy_of(DeviceKey device, series::TimeRange range) const {
+  Batch copy(serial_);
+  for (const GroupIndex index : groups_of(device)) {
+    const Group& group = groups_[index];
+    const GroupIndex to = copy.group_of(group.device, group.event_hour, group.span);
+    for (std::uint32_t at = group.first_run; at != kNone; at = runs_[at].next) {
+      const Run& run = runs_[at];
+      if (run.time_ms < range.from || run.time_ms >= range.to) continue;
+      for (BatchSample sample : samples_of(run)) {
+        if (sample.type == series::ColumnType::kString ||
+            sample.type == series::ColumnType::kBytes) {
+          sample.bits = copy.keep(text_of(sample.bits));
+        }
+        copy.add(sample);
+      }
+      copy.end_run(to, run.time_ms, run.remarks);
+    }
+  }
+  return copy;
+}
+
 }  // namespace sluice::tsdb

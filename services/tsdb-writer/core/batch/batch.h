@@ -15,11 +15,12 @@
 
 #include <sluice/base/clock.h>
 #include <sluice/series/chunk.h>
+#include <sluice/series/chunk_reader.h>
 
 namespace sluice::tsdb {
 
 /// A value as a batch keeps it, 16 bytes. Texts are in the batch.
-struct Sample {
+struct BatchSample {
   std::uint64_t bits = 0;
   MetricKey metric;
   series::ColumnType type = series::ColumnType::kDouble;
@@ -67,7 +68,7 @@ class Batch {
   bool is_empty() const { return taken_.empty(); }
   std::size_t sample_count() const { return samples_.size(); }
   std::size_t bytes() const {
-    return samples_.size() * sizeof(Sample) + runs_.size() * sizeof(Run) +
+    return samples_.size() * sizeof(BatchSample) + runs_.size() * sizeof(Run) +
            groups_.size() * sizeof(Group) + texts_.size();
   }
   /// When the first record came in here.
@@ -82,20 +83,23 @@ class Batch {
 
   GroupIndex group_of(DeviceKey device, WallTime event_hour, SpanIndex span);
   /// The samples added since the last run become one of `group`.
-  void add(const Sample& sample) { samples_.push_back(sample); }
+  void add(const BatchSample& sample) { samples_.push_back(sample); }
   void end_run(GroupIndex group, std::int64_t time_ms, Remarks remarks);
-  /// Keeps a text and gives what to put into Sample::bits.
+  /// Keeps a text and gives what to put into BatchSample::bits.
   std::uint64_t keep(std::string_view text);
 
   std::string_view text_of(std::uint64_t bits) const;
   std::span<const Run> runs() const { return runs_; }
-  std::span<const Sample> samples_of(const Run& run) const {
+  std::span<const BatchSample> samples_of(const Run& run) const {
     return std::span(samples_).subspan(run.first_sample, run.sample_count);
   }
   std::span<const Group> groups() const { return groups_; }
   std::span<const Taken> taken() const { return taken_; }
   /// Of every event hour.
   std::vector<GroupIndex> groups_of(DeviceKey device) const;
+  /// A batch of its own of one device's samples within a range, to be read while this one is being
+  /// filled. Of no span.
+  Batch copy_of(DeviceKey device, series::TimeRange range) const;
 
  private:
   struct GroupName {
@@ -114,7 +118,7 @@ class Batch {
   std::vector<Group> groups_;
   std::unordered_map<GroupName, GroupIndex, GroupNameHash> group_index_;
   std::vector<Run> runs_;
-  std::vector<Sample> samples_;
+  std::vector<BatchSample> samples_;
   std::size_t samples_in_runs_ = 0;
   std::string texts_;
 };

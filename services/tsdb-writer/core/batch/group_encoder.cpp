@@ -29,9 +29,8 @@ Result<std::optional<GroupEncoder::Encoded>> GroupEncoder::encode(const Batch& b
     return std::pair(std::string_view(slots_[a].name), slots_[a].type) <
            std::pair(std::string_view(slots_[b].name), slots_[b].type);
   });
-  columns_.clear();
-  for (const std::size_t slot : order_) columns_.push_back(column_of(batch, slots_[slot]));
-  SLUICE_TRY(encoder_.encode(times_, columns_, out));
+  const auto column_at = [&](std::size_t i) { return column_of(batch, slots_[order_[i]]); };
+  SLUICE_TRY(encoder_.encode(times_, slot_count_, column_at, out));
   return Encoded{.times = static_cast<std::int32_t>(times_.size()),
                  .first_ms = times_.front(),
                  .last_ms = times_.back()};
@@ -58,11 +57,11 @@ void GroupEncoder::collect_rows(const Batch& batch, GroupIndex group, series::Ti
 
 void GroupEncoder::place_samples(const Batch& batch) {
   const std::span all = batch.runs();
-  std::size_t row = 0;
+  std::uint32_t row = 0;
   for (const RunAt& at : runs_) {
     if (times_[row] != at.time_ms) ++row;
     const Batch::Run& run = all[at.run];
-    for (const Sample& sample : batch.samples_of(run)) {
+    for (const BatchSample& sample : batch.samples_of(run)) {
       put(slot_of(sample.metric, sample.type, false), row, sample.bits);
       // Once a metric has remarks here, a value without any says so, lest it inherit those of the
       // value that it overrides.
@@ -72,7 +71,7 @@ void GroupEncoder::place_samples(const Batch& batch) {
       } else if (!has_remarks_) {
         continue;
       } else if (Slot* remarks = find_slot(sample.metric, series::ColumnType::kInt64, true)) {
-        if (remarks->present[row] != 0) put(*remarks, row, 0);
+        if (remarks->rows.back() == row) put(*remarks, row, 0);
       }
     }
     if (run.remarks != 0) {
@@ -81,9 +80,14 @@ void GroupEncoder::place_samples(const Batch& batch) {
   }
 }
 
-void GroupEncoder::put(Slot& slot, std::size_t row, std::uint64_t bits) {
-  slot.bits[row] = bits;
-  slot.present[row] = 1;
+/// Rows come in their order, so that a value is of the last one or of a new one.
+void GroupEncoder::put(Slot& slot, std::uint32_t row, std::uint64_t bits) {
+  if (!slot.rows.empty() && slot.rows.back() == row) {
+    slot.bits.back() = bits;
+    return;
+  }
+  slot.rows.push_back(row);
+  slot.bits.push_back(bits);
 }
 
 GroupEncoder::Slot* GroupEncoder::find_slot(MetricKey metric, series::ColumnType type,
@@ -112,39 +116,41 @@ GroupEncoder::Slot& GroupEncoder::slot_of(MetricKey metric, series::ColumnType t
   slot.name = metric == kNoMetric ? std::string(kMessageRemarksColumn)
               : is_remarks        ? column_of_remarks(metric)
                                   : column_of_metric(metric);
-  slot.bits.resize(times_.size());
-  slot.present.assign(times_.size(), 0);
+  slot.rows.clear();
+  slot.bits.clear();
   next_slot_ = slot_count_;
   return slot;
 }
 
-series::Column GroupEncoder::column_of(const Batch& batch, Slot& slot) {
+series::Column GroupEncoder::column_of(const Batch& batch, const Slot& slot) {
   series::Column column{.key = slot.name, .type = slot.type};
   const auto gather = [&](auto& values, const auto& value_of) {
     values.clear();
-    for (std::size_t row = 0; row < slot.present.size(); ++row) {
-      if (slot.present[row] != 0) values.push_back(value_of(slot.bits[row]));
-    }
-    if (values.size() != slot.present.size()) column.present = slot.present;
+    for (const std::uint64_t bits : slot.bits) values.push_back(value_of(bits));
   };
   switch (slot.type) {
     case series::ColumnType::kDouble:
-      gather(slot.doubles, [](std::uint64_t bits) { return std::bit_cast<double>(bits); });
-      column.doubles = slot.doubles;
+      gather(doubles_, [](std::uint64_t bits) { return std::bit_cast<double>(bits); });
+      column.doubles = doubles_;
       break;
     case series::ColumnType::kInt64:
-      gather(slot.integers, [](std::uint64_t bits) { return static_cast<std::int64_t>(bits); });
-      column.integers = slot.integers;
+      gather(integers_, [](std::uint64_t bits) { return static_cast<std::int64_t>(bits); });
+      column.integers = integers_;
       break;
     case series::ColumnType::kBool:
-      gather(slot.booleans, [](std::uint64_t bits) { return static_cast<std::uint8_t>(bits); });
-      column.booleans = slot.booleans;
+      gather(booleans_, [](std::uint64_t bits) { return static_cast<std::uint8_t>(bits); });
+      column.booleans = booleans_;
       break;
     case series::ColumnType::kString:
     case series::ColumnType::kBytes:
-      gather(slot.texts, [&](std::uint64_t bits) { return batch.text_of(bits); });
-      column.texts = slot.texts;
+      gather(texts_, [&](std::uint64_t bits) { return batch.text_of(bits); });
+      column.texts = texts_;
       break;
+  }
+  if (slot.rows.size() != times_.size()) {
+    present_.assign(times_.size(), 0);
+    for (const std::uint32_t row : slot.rows) present_[row] = 1;
+    column.present = present_;
   }
   return column;
 }

@@ -17,8 +17,8 @@
 namespace sluice::tsdb {
 
 /// Makes a chunk of one group of a batch: rows in order of time, of two samples of one metric and
-/// time the later one. Equal samples make equal bytes, in whatever order they came. Keeps its
-/// memory from group to group: one per thread.
+/// time the later one. Equal samples make equal bytes, in whatever order they came. Takes memory by
+/// samples, not by rows times columns, and keeps it from group to group: one per thread.
 class GroupEncoder {
  public:
   GroupEncoder() : encoder_(kChunkLimits) {}
@@ -40,13 +40,10 @@ class GroupEncoder {
     MetricKey metric;
     series::ColumnType type = series::ColumnType::kDouble;
     bool is_remarks = false;
-    std::vector<std::uint64_t> bits;    // by row
-    std::vector<std::uint8_t> present;  // by row
-    // What the encoder is shown: the values of the rows that have one.
-    std::vector<double> doubles;
-    std::vector<std::int64_t> integers;
-    std::vector<std::uint8_t> booleans;
-    std::vector<std::string_view> texts;
+    // Beside each other, by rising row: only of the rows that have a value, since a device that
+    // says one of hundreds of metrics at a time would else take hundreds of times its samples.
+    std::vector<std::uint32_t> rows;
+    std::vector<std::uint64_t> bits;
   };
   struct RunAt {
     std::int64_t time_ms;
@@ -55,10 +52,10 @@ class GroupEncoder {
 
   void collect_rows(const Batch& batch, GroupIndex group, series::TimeRange range);
   void place_samples(const Batch& batch);
-  void put(Slot& slot, std::size_t row, std::uint64_t bits);
+  static void put(Slot& slot, std::uint32_t row, std::uint64_t bits);
   Slot& slot_of(MetricKey metric, series::ColumnType type, bool is_remarks);
   Slot* find_slot(MetricKey metric, series::ColumnType type, bool is_remarks);
-  series::Column column_of(const Batch& batch, Slot& slot);
+  series::Column column_of(const Batch& batch, const Slot& slot);
 
   series::ChunkEncoder encoder_;
   std::vector<RunAt> runs_;
@@ -69,7 +66,12 @@ class GroupEncoder {
   std::size_t next_slot_ = 0;
   bool has_remarks_ = false;  // about a single value, so far
   std::vector<std::size_t> order_;
-  std::vector<series::Column> columns_;
+  // The column that the encoder is shown: which rows have a value, and those values.
+  std::vector<std::uint8_t> present_;
+  std::vector<double> doubles_;
+  std::vector<std::int64_t> integers_;
+  std::vector<std::uint8_t> booleans_;
+  std::vector<std::string_view> texts_;
 };
 
 }  // namespace sluice::tsdb

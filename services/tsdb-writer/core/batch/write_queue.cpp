@@ -3,7 +3,6 @@
 #include "core/batch/group_encoder.h"
 
 #include <algorithm>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -129,6 +128,12 @@ WallTime WriteQueue::oldest_received_at() const {
 
 std::vector<std::vector<std::byte>> WriteQueue::of_device(DeviceKey device,
                                                           series::TimeRange range) const {
+  std::unique_lock lock(mutex_);
+  const std::vector<SharedBatch> written(waiting_.begin(), waiting_.end());
+  // Copied under the lock, since it is being filled, and encoded without: the consumer would wait
+  // for as long as the device's samples of a whole batch take.
+  const Batch newest = filling_->copy_of(device, range);
+  lock.unlock();
   std::vector<std::vector<std::byte>> chunks;
   GroupEncoder encoder;
   const auto append = [&](const Batch& batch) {
@@ -138,14 +143,8 @@ std::vector<std::vector<std::byte>> WriteQueue::of_device(DeviceKey device,
       if (encoded && *encoded) chunks.push_back(std::move(chunk));
     }
   };
-  std::vector<std::vector<std::byte>> newest;
-  std::unique_lock lock(mutex_);
-  const std::vector<SharedBatch> written(waiting_.begin(), waiting_.end());
-  append(*filling_);  // under the lock, since it is being filled
-  newest.swap(chunks);
-  lock.unlock();
   for (const SharedBatch& batch : written) append(*batch);
-  std::ranges::move(newest, std::back_inserter(chunks));
+  append(newest);
   return chunks;
 }
 

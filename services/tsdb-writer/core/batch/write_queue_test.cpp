@@ -103,6 +103,33 @@ TEST_F(WriteQueueTest, KeepsABatchThatIsDueWhileTwoWait) {
   EXPECT_TRUE(queue.hand_over_if_due(kMono + std::chrono::seconds(1)));
 }
 
+TEST_F(WriteQueueTest, TellsWhatItHoldsOfADeviceWithoutHandingOver) {
+  queue.begin(kPartition, Offset(0));
+  const std::int64_t now = kNow.time_since_epoch().count();
+  std::int64_t offset = 0;
+  const auto say = [&](std::string device, std::int64_t time, std::string text) {
+    const std::string record = testing::record_of(
+        {.device = std::move(device), .event_time_ms = time, .readings = {{"t", std::move(text)}}});
+    queue.stage(kPartition.topic, kPartition.partition, Offset(offset++), record, kMono);
+    ASSERT_TRUE(queue.take(kNow));
+  };
+  say("other", now, "not mine");
+  say("d1", now, "waits");
+  queue.hand_over();
+  say("other", now + 1, "not mine either");
+  say("d1", now + 1, "is being filled");
+  say("d1", now + 2, "is not asked for");
+  std::vector<std::string> texts;
+  const series::TimeRange range{.from = now, .to = now + 2};
+  for (const auto& chunk : queue.of_device(DeviceKey(2), range)) {
+    const auto reader = series::ChunkReader::open(chunk, kChunkLimits);
+    series::Samples samples;
+    ASSERT_TRUE(reader->samples(0, {}, samples));
+    texts.insert(texts.end(), samples.values.texts.begin(), samples.values.texts.end());
+  }
+  EXPECT_EQ(texts, (std::vector<std::string>{"waits", "is being filled"}));
+}
+
 TEST_F(WriteQueueTest, TellsWhatWasWrittenOnce) {
   queue.begin(kPartition, Offset(0));
   ASSERT_TRUE(take(0));

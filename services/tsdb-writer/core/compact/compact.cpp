@@ -1,6 +1,7 @@
 #include "core/compact/compact.h"
 
 #include <chrono>
+#include <format>
 
 #include <sluice/series/chunk_reader.h>
 
@@ -95,19 +96,31 @@ Result<WarmRow> warm_row(WallTime hour, const ChunkReader& chunk, std::vector<st
 
 }  // namespace
 
-Compaction::Compaction() : builder_(kChunkLimits) {}
+Compaction::Compaction(std::size_t max_samples)
+    : max_samples_(max_samples), builder_(kChunkLimits) {}
+
+/// Counted before they are decoded.
+Result<> Compaction::load(const ChunkReader& chunk) {
+  std::size_t samples = builder_.sample_count();
+  for (std::size_t i = 0; i < chunk.column_count(); ++i) samples += chunk.column(i).value_count;
+  if (samples > max_samples_) {
+    return fail(ErrorCode::kOutOfRange,
+                std::format("more than {} samples in an hour of a device", max_samples_));
+  }
+  return builder_.load(chunk);
+}
 
 Result<CompactedHour> Compaction::compact(const HourToCompact& hour) {
   CompactedHour compacted;
   builder_.clear();
   if (!hour.warm.is_gone && !hour.warm.bytes.empty()) {
     SLUICE_TRY_ASSIGN(const auto warm, ChunkReader::open(hour.warm.bytes, kChunkLimits));
-    SLUICE_TRY(builder_.load(warm));
+    SLUICE_TRY(load(warm));
   }
   for (const auto bytes : hour.hot) {
     SLUICE_TRY_ASSIGN(const auto hot, ChunkReader::open(bytes, kChunkLimits));
     compacted.samples_in += samples_of(hot);
-    SLUICE_TRY(builder_.load(hot));
+    SLUICE_TRY(load(hot));
   }
   std::vector<std::byte> bytes;
   SLUICE_TRY(builder_.build(bytes));

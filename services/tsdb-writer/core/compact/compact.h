@@ -83,12 +83,20 @@ struct RolledUp {
 /// Keeps its memory from hour to hour: one per thread.
 class Compaction {
  public:
-  Compaction();
+  /// Samples of an hour of one device, as often as they are there: 2,300 in a second. They are held
+  /// in memory, 16 bytes each and up to 32, and a few bytes of a chunk may say millions of them.
+  static constexpr std::size_t kMaxSamples = std::size_t{8} << 20;
 
-  /// kDataLoss for bytes that are no chunk or block, kOutOfRange for more rows than a chunk takes.
+  explicit Compaction(std::size_t max_samples = kMaxSamples);
+
+  /// kDataLoss for bytes that are no chunk or block, kOutOfRange for more rows than a chunk takes
+  /// or more samples than are held.
   [[nodiscard]] Result<CompactedHour> compact(const HourToCompact& hour);
 
  private:
+  Result<> load(const series::ChunkReader& chunk);
+
+  const std::size_t max_samples_;
   series::ChunkBuilder builder_;
   series::Samples samples_;
 };

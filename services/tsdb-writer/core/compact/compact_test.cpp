@@ -297,6 +297,19 @@ TEST(Compaction, CountsSamplesWithoutRemarks) {
   EXPECT_EQ(compacted->warm->first, kStart);
 }
 
+TEST(Compaction, HoldsNoMoreSamplesOfAnHourThanItMay) {
+  std::vector<Sample> sent;
+  for (int i = 1; i <= 6; ++i) sent.push_back({.time = kStart + i * 1ms, .value = i});
+  const Bytes chunk = chunk_of(sent);
+  HourToCompact hour{.hour = kStart, .hot = {chunk}, .warm = {}, .minutes = {}};
+  Compaction compaction(11);
+  EXPECT_TRUE(compaction.compact(hour));
+  hour.hot.push_back(chunk);
+  const auto refused = compaction.compact(hour);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), ErrorCode::kOutOfRange);
+}
+
 TEST(Compaction, WhatIsNoChunkIsRefused) {
   const Bytes broken(20, std::byte{7});
   const Bytes good = chunk_of({{1, kStart, 7}});

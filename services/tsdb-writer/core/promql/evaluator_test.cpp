@@ -3,14 +3,10 @@
 #include "core/promql/answer.h"
 #include "core/promql/form.h"
 #include "core/promql/parser.h"
-#include "core/promql/stored_series.h"
-#include "testing/stored_history.h"
 
 #include <algorithm>
 #include <cmath>
 #include <format>
-
-#include <sluice/testing/sim_clock.h>
 
 #include <gtest/gtest.h>
 
@@ -209,100 +205,6 @@ TEST(PromqlForm, ReadsFieldsTimesAndSteps) {
     other.add("step", wrong);
     EXPECT_FALSE(other.step("step")) << wrong;
   }
-}
-
-/// From stored rows to an answer, with samples and with roll-ups.
-class PromqlStored : public ::testing::Test {
- protected:
-  static constexpr std::int64_t kStart = 1'772'323'200'000;
-  static constexpr std::int64_t kMinute = 60'000;
-
-  std::vector<Line> ask(std::string_view query, const Steps& steps) {
-    const Deadline deadline(clock, std::chrono::seconds(5));
-    const TenantId tenant("blue");
-    StoredSeriesSource series(source, tenant, limits, clock, deadline);
-    const auto expr = parse_query(query).value();
-    auto value = evaluate(*expr, steps, series, {});
-    EXPECT_TRUE(value) << value.error().message();
-    tiers = {series.tiers().begin(), series.tiers().end()};
-    return value ? std::move(value->lines) : std::vector<Line>();
-  }
-
-  sluice::testing::SimClock clock;
-  testing::FakeSampleSource source;
-  QueryLimits limits;
-  std::vector<std::string> tiers;
-};
-
-TEST_F(PromqlStored, GivesTheSameFromRollUpsWhereTheyAreExact) {
-  const MetricKey metric = source.add_metric("blue", "count");
-  auto& device = source.add_device("blue", "d1");
-  std::vector<testing::Sent> sent;
-  for (std::int64_t i = 0; i < 3 * 24 * 60; ++i) {
-    sent.push_back({metric, kStart + i * kMinute + 30'000, static_cast<double>(i % 1'000)});
-  }
-  device.history.compact(sent);
-  const Steps day{.start_ms = kStart + 600 * kMinute,
-                  .end_ms = kStart + 1'200 * kMinute,
-                  .step_ms = 60 * kMinute};
-  const Steps three{.start_ms = kStart + 600 * kMinute,
-                    .end_ms = kStart + 60 * 24 * 3 * kMinute,
-                    .step_ms = 60 * kMinute};
-  for (const char* function : {"avg", "min", "max", "sum", "count", "last"}) {
-    const std::string query = std::format("{}_over_time(count[4h])", function);
-    const auto raw = ask(query, day);
-    EXPECT_EQ(tiers, std::vector<std::string>{"raw"});
-    const auto rolled = ask(query, three);
-    EXPECT_EQ(tiers, std::vector<std::string>{"1h"});
-    ASSERT_EQ(raw.size(), 1U);
-    ASSERT_EQ(rolled.size(), 1U);
-    for (std::size_t i = 0; i < day.count(); ++i) {
-      EXPECT_NEAR(raw[0].values[i], rolled[0].values[i], 1e-9) << query << " " << i;
-    }
-  }
-  // A counter that is reset at most once in an hour.
-  const auto raw = ask("increase(count[4h])", day);
-  const auto rolled = ask("increase(count[4h])", three);
-  for (std::size_t i = 0; i < day.count(); ++i) {
-    EXPECT_NEAR(raw[0].values[i], rolled[0].values[i], 0.01 * raw[0].values[i]) << i;
-  }
-  EXPECT_EQ(ask("count", three)[0].values.size(), three.count());
-}
-
-TEST_F(PromqlStored, SeesTheOwnTenantAlone) {
-  source.add_metric("blue", "count");
-  source.add_metric("red", "count");
-  source.add_device("blue", "d1");
-  source.add_device("red", "d2");
-  const Deadline deadline(clock, std::chrono::seconds(5));
-  const TenantId tenant("blue");
-  StoredSeriesSource series(source, tenant, limits, clock, deadline);
-  const auto labels = series.labels({});
-  ASSERT_EQ(labels->size(), 1U);
-  EXPECT_EQ(labels->front().get("device"), "d1");
-  EXPECT_TRUE(series.labels({Matcher::make("device", MatchKind::kEqual, "d2").value()})->empty());
-}
-
-TEST_F(PromqlStored, NamesTheLimitItRefusesFor) {
-  const MetricKey metric = source.add_metric("blue", "count");
-  auto& device = source.add_device("blue", "d1");
-  device.history.compact({{metric, kStart, 1.0}, {metric, kStart + 1, 2.0}});
-  const Deadline deadline(clock, std::chrono::seconds(5));
-  const TenantId tenant("blue");
-  const auto reason = [&] {
-    StoredSeriesSource series(source, tenant, limits, clock, deadline);
-    const auto found =
-        series.select({}, {.from_ms = kStart - 1, .to_ms = kStart + 10, .step_ms = 1});
-    return found ? "answered" : found.error().reason();
-  };
-  EXPECT_EQ(reason(), "answered");
-  limits.max_promql_samples = 1;
-  EXPECT_EQ(reason(), "query_max_promql_samples");
-  limits = {};
-  limits.max_series = 0;
-  EXPECT_EQ(reason(), "query_max_series");
-  limits.max_devices = 0;
-  EXPECT_EQ(reason(), "query_max_devices");
 }
 
 }  // namespace

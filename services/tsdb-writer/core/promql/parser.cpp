@@ -1,108 +1,25 @@
 #include "core/promql/parser.h"
 
+#include "core/promql/grammar.h"
 #include "core/promql/lexer.h"
+#include "core/promql/selector.h"
+#include "core/promql/token_cursor.h"
 
 #include <algorithm>
-#include <array>
 #include <format>
 #include <limits>
-#include <optional>
 #include <utility>
 
 namespace sluice::tsdb::promql {
 namespace {
 
-struct FunctionInfo {
-  std::string_view name;
-  Function function;
-  ValueType result;
-  std::vector<ValueType> arguments;
-};
-
-const std::vector<FunctionInfo>& functions() {
-  using enum ValueType;
-  static const std::vector<FunctionInfo> all = {
-      {"rate", Function::kRate, kVector, {kMatrix}},
-      {"increase", Function::kIncrease, kVector, {kMatrix}},
-      {"delta", Function::kDelta, kVector, {kMatrix}},
-      {"avg_over_time", Function::kAvgOverTime, kVector, {kMatrix}},
-      {"min_over_time", Function::kMinOverTime, kVector, {kMatrix}},
-      {"max_over_time", Function::kMaxOverTime, kVector, {kMatrix}},
-      {"sum_over_time", Function::kSumOverTime, kVector, {kMatrix}},
-      {"count_over_time", Function::kCountOverTime, kVector, {kMatrix}},
-      {"last_over_time", Function::kLastOverTime, kVector, {kMatrix}},
-      {"quantile_over_time", Function::kQuantileOverTime, kVector, {kScalar, kMatrix}},
-      {"abs", Function::kAbs, kVector, {kVector}},
-      {"ceil", Function::kCeil, kVector, {kVector}},
-      {"floor", Function::kFloor, kVector, {kVector}},
-      {"time", Function::kTime, kScalar, {}},
-      {"vector", Function::kVector, kVector, {kScalar}}};
-  return all;
-}
-
-constexpr std::array<std::pair<std::string_view, Operator>, 8> kOperators = {
-    {{"sum", Operator::kSum},
-     {"avg", Operator::kAvg},
-     {"min", Operator::kMin},
-     {"max", Operator::kMax},
-     {"count", Operator::kCount},
-     {"topk", Operator::kTopK},
-     {"bottomk", Operator::kBottomK},
-     {"quantile", Operator::kQuantile}}};
-
-struct BinaryInfo {
-  std::string_view sign;
-  BinaryOp op;
-  int precedence;
-};
-constexpr std::array<BinaryInfo, 12> kBinary = {{{"==", BinaryOp::kEqual, 1},
-                                                 {"!=", BinaryOp::kNotEqual, 1},
-                                                 {">", BinaryOp::kGreater, 1},
-                                                 {"<", BinaryOp::kLess, 1},
-                                                 {">=", BinaryOp::kGreaterOrEqual, 1},
-                                                 {"<=", BinaryOp::kLessOrEqual, 1},
-                                                 {"+", BinaryOp::kAdd, 2},
-                                                 {"-", BinaryOp::kSubtract, 2},
-                                                 {"*", BinaryOp::kMultiply, 3},
-                                                 {"/", BinaryOp::kDivide, 3},
-                                                 {"%", BinaryOp::kModulo, 3},
-                                                 {"^", BinaryOp::kPower, 5}}};
-constexpr int kUnaryPrecedence = 4;  // -1 ^ 2 is -1, -a * b is (-a) * b
-
-std::string_view name_of(ValueType type) {
-  switch (type) {
-    case ValueType::kScalar:
-      return "scalar";
-    case ValueType::kVector:
-      return "instant vector";
-    case ValueType::kMatrix:
-      return "range vector";
-    case ValueType::kText:
-      return "string";
-  }
-  return "";
-}
-
-template <typename Value, std::size_t N>
-std::optional<Value> find_in(const std::array<std::pair<std::string_view, Value>, N>& all,
-                             std::string_view name) {
-  for (const auto& [each, value] : all) {
-    if (each == name) return value;
-  }
-  return std::nullopt;
-}
-
-bool is_label_name(std::string_view text) {
-  return !text.empty() && !(text.front() >= '0' && text.front() <= '9') && !text.contains(':');
-}
-
 class Parser {
  public:
-  explicit Parser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
+  explicit Parser(std::vector<Token> tokens) : cursor_(std::move(tokens)) {}
 
   Result<ExprPtr> query() {
     SLUICE_TRY_ASSIGN(ExprPtr expr, expression(0));
-    if (peek().kind != TokenKind::kEnd) return unexpected();
+    if (cursor_.peek().kind != TokenKind::kEnd) return cursor_.unexpected();
     if (expr->type == ValueType::kMatrix) {
       return parse_error(0, "a range vector needs a function around it");
     }
@@ -111,56 +28,26 @@ class Parser {
 
   Result<std::vector<Matcher>> selector_alone() {
     SLUICE_TRY_ASSIGN(ExprPtr expr, primary());
-    if (expr->kind != ExprKind::kVector || peek().kind != TokenKind::kEnd) {
+    if (expr->kind != ExprKind::kVector || cursor_.peek().kind != TokenKind::kEnd) {
       return parse_error(0, "must be a series selector");
     }
     return std::move(expr->matchers);
   }
 
  private:
-  const Token& peek() const { return tokens_[next_]; }
-  const Token& take() { return tokens_[next_ + 1 < tokens_.size() ? next_++ : next_]; }
-  bool is_sign(std::string_view sign) const {
-    return peek().kind == TokenKind::kSign && peek().text == sign;
-  }
-  bool is_name(std::string_view name) const {
-    return peek().kind == TokenKind::kName && peek().text == name;
-  }
-  bool take_sign(std::string_view sign) {
-    if (!is_sign(sign)) return false;
-    take();
-    return true;
-  }
-  bool take_name(std::string_view name) {
-    if (!is_name(name)) return false;
-    take();
-    return true;
-  }
-  std::unexpected<Error> unexpected() const {
-    const Token& token = peek();
-    if (token.kind == TokenKind::kEnd) return parse_error(token.at, "unexpected end of input");
-    return parse_error(token.at, std::format("unexpected \"{}\"", token.text));
-  }
-  Result<> expect(std::string_view sign) {
-    if (take_sign(sign)) return {};
-    return unexpected();
-  }
-
   const BinaryInfo* binary_here() const {
-    if (peek().kind != TokenKind::kSign) return nullptr;
-    const auto* found =
-        std::ranges::find(kBinary, std::string_view(peek().text), &BinaryInfo::sign);
-    return found == kBinary.end() ? nullptr : found;
+    if (cursor_.peek().kind != TokenKind::kSign) return nullptr;
+    return find_binary(cursor_.peek().text);
   }
 
   Result<ExprPtr> expression(int min_precedence) {
-    if (++depth_ > kMaxDepth) return parse_error(peek().at, "nested too deep");
+    if (++depth_ > kMaxDepth) return parse_error(cursor_.peek().at, "nested too deep");
     SLUICE_TRY_ASSIGN(ExprPtr left, unary());
     while (const BinaryInfo* info = binary_here()) {
       if (info->precedence < min_precedence) break;
       // A chain of a thousand sums is as deep a tree as a thousand brackets.
-      if (++chain_ > kMaxDepth * 4) return parse_error(peek().at, "too many operators");
-      const std::size_t at = take().at;
+      if (++chain_ > kMaxDepth * 4) return parse_error(cursor_.peek().at, "too many operators");
+      const std::size_t at = cursor_.take().at;
       auto node = std::make_unique<Expr>();
       node->kind = ExprKind::kBinary;
       node->op = info->op;
@@ -174,8 +61,8 @@ class Parser {
       left = std::move(node);
     }
     for (const std::string_view set_op : {"and", "or", "unless", "atan2"}) {
-      if (is_name(set_op)) {
-        return parse_error(peek().at, std::format("{} is not supported", set_op));
+      if (cursor_.is_name(set_op)) {
+        return parse_error(cursor_.peek().at, std::format("{} is not supported", set_op));
       }
     }
     --depth_;
@@ -183,15 +70,16 @@ class Parser {
   }
 
   Result<> binary_modifiers(Expr& node) {
-    node.returns_bool = take_name("bool");
+    node.returns_bool = cursor_.take_name("bool");
     if (node.returns_bool && !is_comparison(node.op)) {
-      return parse_error(peek().at, "bool modifier can only be used on comparison operators");
+      return parse_error(cursor_.peek().at,
+                         "bool modifier can only be used on comparison operators");
     }
-    if (is_name("on") || is_name("ignoring")) {
-      node.is_only_these = take().text == "on";
-      SLUICE_TRY_ASSIGN(node.labels, label_list());
-      if (is_name("group_left") || is_name("group_right")) {
-        return parse_error(peek().at, "many-to-one matching is not supported");
+    if (cursor_.is_name("on") || cursor_.is_name("ignoring")) {
+      node.is_only_these = cursor_.take().text == "on";
+      SLUICE_TRY_ASSIGN(node.labels, parse_label_list(cursor_));
+      if (cursor_.is_name("group_left") || cursor_.is_name("group_right")) {
+        return parse_error(cursor_.peek().at, "many-to-one matching is not supported");
       }
     }
     return {};
@@ -219,9 +107,9 @@ class Parser {
   }
 
   Result<ExprPtr> unary() {
-    if (take_sign("+")) return unary_operand();
-    const std::size_t at = peek().at;
-    if (!take_sign("-")) return primary();
+    if (cursor_.take_sign("+")) return unary_operand();
+    const std::size_t at = cursor_.peek().at;
+    if (!cursor_.take_sign("-")) return primary();
     SLUICE_TRY_ASSIGN(ExprPtr operand, unary_operand());
     if (operand->type != ValueType::kScalar && operand->type != ValueType::kVector) {
       return parse_error(at, "unary expression only allowed on scalars and instant vectors");
@@ -236,22 +124,22 @@ class Parser {
   Result<ExprPtr> unary_operand() { return expression(kUnaryPrecedence); }
 
   Result<ExprPtr> primary() {
-    const Token& token = peek();
-    if (token.kind == TokenKind::kNumber) return number(take().number);
+    const Token& token = cursor_.peek();
+    if (token.kind == TokenKind::kNumber) return number(cursor_.take().number);
     if (token.kind == TokenKind::kText) {
       auto node = std::make_unique<Expr>();
       node->kind = ExprKind::kText;
       node->type = ValueType::kText;
-      node->text = take().text;
+      node->text = cursor_.take().text;
       return node;
     }
-    if (take_sign("(")) {
+    if (cursor_.take_sign("(")) {
       SLUICE_TRY_ASSIGN(ExprPtr inner, expression(0));
-      SLUICE_TRY(expect(")"));
+      SLUICE_TRY(cursor_.expect(")"));
       return inner;
     }
-    if (is_sign("{")) return selector("");
-    if (token.kind != TokenKind::kName) return unexpected();
+    if (cursor_.is_sign("{")) return parse_selector_at(cursor_, "");
+    if (token.kind != TokenKind::kName) return cursor_.unexpected();
     return named();
   }
 
@@ -262,25 +150,25 @@ class Parser {
   }
 
   Result<ExprPtr> named() {
-    const Token& token = take();
+    const Token& token = cursor_.take();
     std::string lower = token.text;
     std::ranges::transform(lower, lower.begin(), [](char c) {
       return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
     });
-    const bool is_call = is_sign("(");
-    if (const auto op = find_in(kOperators, lower);
-        op && (is_call || is_name("by") || is_name("without"))) {
+    const bool is_call = cursor_.is_sign("(");
+    if (const auto op = find_aggregation(lower);
+        op && (is_call || cursor_.is_name("by") || cursor_.is_name("without"))) {
       return aggregate(*op, token.at);
     }
     if (is_call) return call(lower, token.at);
     if (lower == "inf") return number(std::numeric_limits<double>::infinity());
     if (lower == "nan") return number(std::numeric_limits<double>::quiet_NaN());
-    return selector(token.text);
+    return parse_selector_at(cursor_, token.text);
   }
 
   Result<ExprPtr> call(const std::string& name, std::size_t at) {
-    const auto found = std::ranges::find(functions(), name, &FunctionInfo::name);
-    if (found == functions().end()) {
+    const FunctionInfo* found = find_function(name);
+    if (found == nullptr) {
       return parse_error(at, std::format("unknown or unsupported function \"{}\"", name));
     }
     auto node = std::make_unique<Expr>();
@@ -304,13 +192,13 @@ class Parser {
 
   Result<std::vector<ExprPtr>> arguments() {
     std::vector<ExprPtr> all;
-    SLUICE_TRY(expect("("));
-    if (take_sign(")")) return all;
+    SLUICE_TRY(cursor_.expect("("));
+    if (cursor_.take_sign(")")) return all;
     do {
       SLUICE_TRY_ASSIGN(ExprPtr argument, expression(0));
       all.push_back(std::move(argument));
-    } while (take_sign(","));
-    SLUICE_TRY(expect(")"));
+    } while (cursor_.take_sign(","));
+    SLUICE_TRY(cursor_.expect(")"));
     return all;
   }
 
@@ -321,10 +209,11 @@ class Parser {
     node->aggregation = op;
     // `sum(x)` is over all, like `sum by () (x)`.
     node->is_only_these = true;
-    const bool is_before = is_name("by") || is_name("without");
+    const bool is_before = cursor_.is_name("by") || cursor_.is_name("without");
     if (is_before) SLUICE_TRY(grouping(*node));
     SLUICE_TRY_ASSIGN(node->arguments, arguments());
-    if (!is_before && (is_name("by") || is_name("without"))) SLUICE_TRY(grouping(*node));
+    if (!is_before && (cursor_.is_name("by") || cursor_.is_name("without")))
+      SLUICE_TRY(grouping(*node));
     const bool has_parameter =
         op == Operator::kTopK || op == Operator::kBottomK || op == Operator::kQuantile;
     if (node->arguments.size() != (has_parameter ? 2U : 1U)) {
@@ -340,85 +229,12 @@ class Parser {
   }
 
   Result<> grouping(Expr& node) {
-    node.is_only_these = take().text == "by";
-    SLUICE_TRY_ASSIGN(node.labels, label_list());
+    node.is_only_these = cursor_.take().text == "by";
+    SLUICE_TRY_ASSIGN(node.labels, parse_label_list(cursor_));
     return {};
   }
 
-  Result<std::vector<std::string>> label_list() {
-    std::vector<std::string> labels;
-    SLUICE_TRY(expect("("));
-    while (!take_sign(")")) {
-      if (peek().kind != TokenKind::kName || !is_label_name(peek().text)) return unexpected();
-      labels.push_back(take().text);
-      if (!is_sign(")")) SLUICE_TRY(expect(","));
-    }
-    return labels;
-  }
-
-  Result<ExprPtr> selector(const std::string& name) {
-    const std::size_t at = peek().at;
-    auto node = std::make_unique<Expr>();
-    node->kind = ExprKind::kVector;
-    node->type = ValueType::kVector;
-    if (!name.empty()) {
-      SLUICE_TRY_ASSIGN(Matcher matcher,
-                        Matcher::make(std::string(kNameLabel), MatchKind::kEqual, name));
-      node->matchers.push_back(std::move(matcher));
-    }
-    if (take_sign("{")) SLUICE_TRY(label_matchers(*node));
-    const bool selects_something = std::ranges::any_of(
-        node->matchers, [](const Matcher& matcher) { return !matcher.matches(""); });
-    if (!selects_something) {
-      return parse_error(at, "vector selector must contain at least one non-empty matcher");
-    }
-    if (take_sign("[")) {
-      if (peek().kind != TokenKind::kSpan) return unexpected();
-      node->kind = ExprKind::kMatrix;
-      node->type = ValueType::kMatrix;
-      node->range_ms = take().span_ms;
-      if (peek().kind != TokenKind::kSign || !take_sign("]")) {
-        return parse_error(peek().at, "subqueries are not supported");
-      }
-    }
-    if (take_name("offset")) {
-      const bool is_negative = take_sign("-");
-      if (peek().kind != TokenKind::kSpan) return unexpected();
-      node->offset_ms = take().span_ms * (is_negative ? -1 : 1);
-    }
-    if (is_sign("@")) return parse_error(peek().at, "the @ modifier is not supported");
-    return node;
-  }
-
-  Result<> label_matchers(Expr& node) {
-    while (!take_sign("}")) {
-      if (peek().kind == TokenKind::kText) {  // {"any.name"}
-        SLUICE_TRY_ASSIGN(Matcher matcher,
-                          Matcher::make(std::string(kNameLabel), MatchKind::kEqual, take().text));
-        node.matchers.push_back(std::move(matcher));
-      } else {
-        if (peek().kind != TokenKind::kName || !is_label_name(peek().text)) return unexpected();
-        std::string label = take().text;
-        SLUICE_TRY_ASSIGN(const MatchKind kind, match_kind());
-        if (peek().kind != TokenKind::kText) return unexpected();
-        SLUICE_TRY_ASSIGN(Matcher matcher, Matcher::make(std::move(label), kind, take().text));
-        node.matchers.push_back(std::move(matcher));
-      }
-      if (!is_sign("}")) SLUICE_TRY(expect(","));
-    }
-    return {};
-  }
-
-  Result<MatchKind> match_kind() {
-    if (take_sign("=")) return MatchKind::kEqual;
-    if (take_sign("!=")) return MatchKind::kNotEqual;
-    if (take_sign("=~")) return MatchKind::kRegex;
-    if (take_sign("!~")) return MatchKind::kNotRegex;
-    return unexpected();
-  }
-
-  std::vector<Token> tokens_;
-  std::size_t next_ = 0;
+  TokenCursor cursor_;
   int depth_ = 0;
   int chain_ = 0;
 };

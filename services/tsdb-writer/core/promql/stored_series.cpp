@@ -1,5 +1,6 @@
 #include "core/promql/stored_series.h"
 
+#include "core/promql/attribute_labels.h"
 #include "core/query/planner.h"
 #include "core/rollup/rollup_block.h"
 
@@ -15,6 +16,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kMaxKeys = 20'000;  // as plan_query()
+// More than the writer's own limit lets an attribute have, unless it was raised.
+constexpr std::size_t kMaxLabelValues = 100'000;
 // Devices looked through for those that a regular expression or an inequality fits.
 constexpr std::size_t kScannedPerWanted = 100;
 // A little more than a day: Grafana's "last 24 hours" with its look-back is still raw.
@@ -40,11 +43,26 @@ bool all_match(const std::vector<Matcher>& matchers, const LabelSet& labels) {
                              [&](const Matcher& matcher) { return matcher.matches(labels); });
 }
 
+/// What the vectors have room for, which is up to twice as much as they hold.
+std::size_t held_by(const StoredSeries& series) {
+  return series.samples.capacity() * sizeof(TimedValue) +
+         series.rollups.capacity() * sizeof(TimedRollup);
+}
+
+/// Of the buckets of a sketch, with what the heap takes for itself.
+std::size_t heap_bytes(const series::Rollup& rollup) {
+  constexpr std::size_t kBucketBytes = 16;
+  constexpr std::size_t kOfTheHeap = 16;
+  return kOfTheHeap + kBucketBytes * rollup.sketch().bucket_count();
+}
+
 LabelSet labels_of(const StoredDevice& device, const std::string& name) {
-  return LabelSet({{std::string(kNameLabel), name},
-                   {"device", device.id},
-                   {"device_type", device.device_type},
-                   {"fleet", device.fleet}});
+  auto labels = attribute_labels(device.all_attributes);  // none is called as one of these
+  labels.emplace_back(kNameLabel, name);
+  labels.emplace_back("device", device.id);
+  labels.emplace_back("device_type", device.device_type);
+  labels.emplace_back("fleet", device.fleet);
+  return LabelSet(std::move(labels));
 }
 
 }  // namespace
@@ -72,6 +90,8 @@ Result<std::vector<StoredDevice>> StoredSeriesSource::find_devices(
                       .fleet = wanted(matchers, "fleet"),
                       .device_type = wanted(matchers, "device_type")};
   if (auto id = wanted(matchers, "device")) filter.ids = std::vector{std::move(*id)};
+  filter.with_all_attributes = true;
+  SLUICE_TRY(narrow_by_attributes(matchers, filter));
   const std::size_t scanned = limits_.max_devices * kScannedPerWanted;
   SLUICE_TRY_ASSIGN(auto devices, source_.devices(tenant_, filter, scanned + 1));
   if (devices.size() > scanned) return over_limit("query_max_devices", scanned, "devices to scan");
@@ -85,6 +105,45 @@ Result<std::vector<StoredDevice>> StoredSeriesSource::find_devices(
     return over_limit("query_max_devices", limits_.max_devices, "devices");
   }
   return devices;
+}
+
+/// What the database can decide of them, so that a site of a large fleet is found without looking
+/// through all of it.
+Result<> StoredSeriesSource::narrow_by_attributes(const std::vector<Matcher>& matchers,
+                                                  DeviceFilter& filter) {
+  for (const Matcher& matcher : matchers) {
+    if (!is_attribute_label(matcher.label()) || matcher.kind() != MatchKind::kEqual ||
+        matcher.value().empty()) {
+      continue;
+    }
+    SLUICE_TRY_ASSIGN(auto names, attributes_with_label(matcher.label()));
+    filter.attributes_are.push_back({.names = std::move(names), .value = matcher.value()});
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> StoredSeriesSource::attributes_with_label(std::string_view label) {
+  SLUICE_TRY_ASSIGN(auto names, source_.attribute_names(tenant_, kMaxKeys));
+  std::erase_if(names, [&](const std::string& name) { return label_of_attribute(name) != label; });
+  return names;
+}
+
+Result<std::set<std::string>> StoredSeriesSource::label_names() {
+  SLUICE_TRY_ASSIGN(const auto attributes, source_.attribute_names(tenant_, kMaxKeys));
+  std::set<std::string> names{std::string(kNameLabel), "device", "device_type", "fleet"};
+  for (const std::string& attribute : attributes) names.insert(label_of_attribute(attribute));
+  return names;
+}
+
+Result<std::vector<std::string>> StoredSeriesSource::attribute_label_values(
+    std::string_view label) {
+  SLUICE_TRY_ASSIGN(const auto names, attributes_with_label(label));
+  if (names.empty()) return std::vector<std::string>();
+  SLUICE_TRY_ASSIGN(auto values, source_.attribute_values(tenant_, names, kMaxLabelValues + 1));
+  if (values.size() > kMaxLabelValues) {
+    return over_limit("query_max_series", kMaxLabelValues, "values of a label");
+  }
+  return values;
 }
 
 Result<std::vector<StoredSeriesSource::Found>> StoredSeriesSource::find(
@@ -150,6 +209,7 @@ Result<> StoredSeriesSource::read(const Found& found, Tier tier, const Selection
     }
     for (std::size_t i = 0; i < found.labels.size(); ++i) {
       StoredSeries& series = out[first + i];
+      const std::size_t before = held_by(series);
       if (tier == Tier::kWarm) {
         for (const Sample& sample : samples[i]) {
           if (is_rolled_up(sample.type)) {
@@ -158,9 +218,13 @@ Result<> StoredSeriesSource::read(const Found& found, Tier tier, const Selection
         }
         samples_ += samples[i].size();
       } else {
+        for (const TimedRollup& each : rollups[i]) {
+          SLUICE_TRY(memory_.hold(heap_bytes(each.rollup)));
+        }
         std::ranges::move(rollups[i], std::back_inserter(series.rollups));
         samples_ += rollups[i].size();
       }
+      SLUICE_TRY(memory_.hold(held_by(series) - before));
     }
     if (samples_ > limits_.max_promql_samples) {
       return over_limit("query_max_promql_samples", limits_.max_promql_samples, "samples");
@@ -169,8 +233,8 @@ Result<> StoredSeriesSource::read(const Found& found, Tier tier, const Selection
   };
   // The bucket that from is in has values after it.
   const std::int64_t back = out[first].bucket_ms == 0 ? -1 : out[first].bucket_ms;
-  return for_each_stretch(tier, {.from = selection.from_ms - back, .to = selection.to_ms + 1},
-                          take);
+  return for_each_stretch(tier, {.from = selection.from_ms - back, .to = selection.to_ms + 1}, take,
+                          found.labels.size());
 }
 
 Result<std::vector<StoredSeries>> StoredSeriesSource::select(const std::vector<Matcher>& matchers,

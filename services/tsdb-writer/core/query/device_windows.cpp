@@ -35,7 +35,8 @@ Result<> DeviceWindows::read() {
     SLUICE_TRY(deadline_.check());
     return read(range);
   };
-  SLUICE_TRY(for_each_stretch(device_.tier, {.from = plan_.from_ms, .to = plan_.to_ms}, read_one));
+  SLUICE_TRY(for_each_stretch(device_.tier, {.from = plan_.from_ms, .to = plan_.to_ms}, read_one,
+                              open_.size()));
   for (std::size_t i = 0; i < open_.size(); ++i) close(i);
   return {};
 }

@@ -68,6 +68,10 @@ class FormatWriter : public ResultSink {
     append_time(out, head.from.time_since_epoch().count(), true);
     out += ",\"to\":";
     append_time(out, head.to.time_since_epoch().count(), true);
+    if (head.available_from) {
+      out += ",\"available_from\":";
+      append_time(out, head.available_from->time_since_epoch().count(), true);
+    }
     append_member(out, "resolution", head.resolution);
     out += ",\"tiers\":[";
     for (std::size_t i = 0; i < head.tiers.size(); ++i) {

@@ -61,6 +61,24 @@ std::string written(Format format, bool with_iso_times = false) {
   return written({.format = format, .with_iso_times = with_iso_times}, size);
 }
 
+TEST(Formats, SayInTheHeadSinceWhenValuesAreKept) {
+  for (const Format format : {Format::kJson, Format::kNdjson, Format::kColumnar}) {
+    std::string out;
+    AnswerSize size;
+    const auto keep = [&](std::string_view piece) -> Result<> {
+      out += piece;
+      return {};
+    };
+    const auto sink = make_format({.format = format}, keep, size);
+    EXPECT_TRUE(sink->begin({.from = WallTime(std::chrono::milliseconds(1'000)),
+                             .to = WallTime(std::chrono::milliseconds(2'000)),
+                             .available_from = WallTime(std::chrono::milliseconds(1'500)),
+                             .resolution = "raw"}));
+    EXPECT_TRUE(sink->end());
+    EXPECT_NE(out.find("\"to\":2000,\"available_from\":1500,"), std::string::npos) << out;
+  }
+}
+
 TEST(Formats, WriteJson) {
   EXPECT_EQ(written(Format::kJson),
             "{\"from\":1000,\"to\":2000,\"resolution\":\"1s\",\"tiers\":[\"raw\"],"

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "core/query/held_memory.h"
 #include "core/storage_layout.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -96,6 +98,7 @@ struct QueryLimits {
   std::size_t max_grouped_windows = 50'000;
   /// Samples that one PromQL query may look at.
   std::size_t max_promql_samples = 5'000'000;
+  QueryMemoryLimits memory{};
   /// From the first read to the last byte.
   std::chrono::milliseconds timeout = std::chrono::seconds(60);
 };
@@ -127,6 +130,8 @@ struct StoredDevice {
   std::vector<PolicyId> earlier_policies{};
   /// Of the attributes that DeviceFilter asks for, in its order; empty where it has none.
   std::vector<std::string> attributes{};
+  /// By name, where DeviceFilter asks for all.
+  std::map<std::string, std::string> all_attributes{};
 };
 
 struct StoredMetric {

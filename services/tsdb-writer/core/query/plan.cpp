@@ -65,6 +65,7 @@ class Planner {
     SLUICE_TRY(check_types());
     SLUICE_TRY(lay_out_time());
     SLUICE_TRY(check_size());
+    plan_.memory = limits_.memory;
     describe();
     return std::move(plan_);
   }
@@ -194,7 +195,15 @@ class Planner {
       const auto found = std::ranges::find(retentions, policy, &TierRetention::policy);
       return found == retentions.end() ? TierRetention{.policy = policy} : *found;
     };
-    if (request.resolution.is_raw()) return {};
+    const auto note_horizons = [&] {
+      for (const PlannedDevice& each : plan_.devices) {
+        note_horizon(each.tier, retention_of(each.device.policy));
+      }
+    };
+    if (request.resolution.is_raw()) {
+      note_horizons();
+      return {};
+    }
     milliseconds width = request.resolution.width;
     if (request.resolution.kind == Resolution::Kind::kAuto) {
       width = auto_width(request.from, request.to, now_, TierRetention{});
@@ -214,7 +223,16 @@ class Planner {
       if (each.has_texts) continue;
       each.tier = choose_tier(width, request.from, now_, retention_of(each.device.policy));
     }
+    note_horizons();
     return {};
+  }
+
+  /// What retention dropped is answered as if it had never been; the head says so.
+  void note_horizon(Tier tier, const TierRetention& retention) {
+    if (reaches(tier, plan_.request.from, now_, retention)) return;
+    auto& available_from = plan_.head.available_from;
+    const WallTime horizon = now_ - *retention.of(tier);
+    if (!available_from || *available_from < horizon) available_from = horizon;
   }
 
   Result<> check_size() {
@@ -283,23 +301,6 @@ class Planner {
 };
 
 }  // namespace
-
-std::string DeviceGroup::key() const {
-  // No id and no attribute holds a zero byte.
-  std::string key = fleet.value_or("") + '\0' + device_type.value_or("");
-  for (const std::string& attribute : attributes) (key += '\0') += attribute;
-  return key;
-}
-
-DeviceGroup group_of(const StoredDevice& device, const QueryRequest& request) {
-  const std::vector<GroupBy>& group_by = *request.group_by;
-  DeviceGroup group{.fleet = {}, .device_type = {}, .attributes = device.attributes};
-  if (std::ranges::contains(group_by, GroupBy::kFleet)) group.fleet = device.fleet;
-  if (std::ranges::contains(group_by, GroupBy::kDeviceType)) {
-    group.device_type = device.device_type;
-  }
-  return group;
-}
 
 Result<QueryPlan> plan_query(SampleSource& source, const TenantId& tenant, QueryRequest request,
                              const QueryLimits& limits, WallTime now) {

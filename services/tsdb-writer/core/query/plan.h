@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/query/device_group.h"
 #include "core/query/model.h"
 #include "core/query/result_sink.h"
 #include "core/query/sample_source.h"
@@ -35,16 +36,6 @@ struct PlannedDevice {
   bool has_texts = false;            // some of them are texts, which no roll-up has
 };
 
-/// Devices that are put together.
-struct DeviceGroup {
-  std::optional<std::string> fleet{};
-  std::optional<std::string> device_type{};
-  std::vector<std::string> attributes{};
-
-  std::string key() const;
-};
-DeviceGroup group_of(const StoredDevice& device, const QueryRequest& request);
-
 /// A query that can be carried out: everything that may be refused has been checked.
 struct QueryPlan {
   QueryRequest request;
@@ -59,6 +50,7 @@ struct QueryPlan {
   std::int64_t from_ms = 0;  // whole windows
   std::int64_t to_ms = 0;
   std::size_t limit_of_series = 0;  // raw values
+  QueryMemoryLimits memory{};
 
   bool is_raw() const { return width_ms == 0; }
 };

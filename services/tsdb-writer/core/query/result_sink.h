@@ -17,6 +17,8 @@ namespace sluice::tsdb {
 struct AnswerHead {
   WallTime from{};
   WallTime to{};
+  /// Where a part of the range is kept no more: since when all that was asked for is.
+  std::optional<WallTime> available_from{};
   /// "raw" or the width of the windows: "15m".
   std::string resolution{};
   /// "raw", "1m", "1h", "1d", finest first.

@@ -3,6 +3,7 @@
 #include "core/query/device_windows.h"
 #include "core/query/fill.h"
 #include "core/query/planner.h"
+#include "core/rollup/rollup_block.h"
 
 #include <algorithm>
 #include <map>
@@ -163,6 +164,8 @@ class Runner {
     return best_of(std::move(all));
   }
 
+  /// With its place in the map.
+  static constexpr std::size_t kGroupedWindowBytes = sizeof(Window) + 64;
   struct Group {
     DeviceGroup labels;
     std::size_t metric = 0;
@@ -170,7 +173,16 @@ class Runner {
     std::map<std::int64_t, Window> windows{};
   };
 
+  Result<> put_together(const OpenWindow& window, Group& group, HeldMemory& memory) const {
+    const auto [place, is_new] = group.windows.try_emplace(window.start, plan_.with_quantiles);
+    Window& whole = place->second;
+    const std::size_t before = is_new ? 0 : kGroupedWindowBytes + whole.heap_bytes();
+    whole.add(window.numbers);
+    return memory.hold(kGroupedWindowBytes + whole.heap_bytes() - before);
+  }
+
   Result<> groups() {
+    HeldMemory memory(plan_.memory);
     std::map<std::pair<std::string, std::size_t>, Group> found;
     for (const PlannedDevice& device : plan_.devices) {
       const DeviceGroup labels = group_of(device.device, request_);
@@ -182,13 +194,13 @@ class Runner {
         group.finest = std::min(group.finest, device.tier);
         of_place.push_back(&group);
       }
+      Result<> held;
       DeviceWindows reader(source_, plan_, device, deadline_,
                            [&](std::size_t place, const OpenWindow& window) {
-                             of_place[place]
-                                 ->windows.try_emplace(window.start, plan_.with_quantiles)
-                                 .first->second.add(window.numbers);
+                             if (held) held = put_together(window, *of_place[place], memory);
                            });
       SLUICE_TRY(reader.read());
+      SLUICE_TRY(held);
     }
     std::vector<Group> all;
     for (auto& [key, group] : found) all.push_back(std::move(group));
@@ -244,25 +256,32 @@ Result<> Deadline::check() const {
                   .with_reason("query_timeout"));
 }
 
-std::chrono::milliseconds stretch_of(Tier tier) {
+std::chrono::milliseconds stretch_of(Tier tier, std::size_t series) {
   using std::chrono::days;
-  switch (tier) {
-    case Tier::kHot:
-    case Tier::kWarm:
-      return days(1);
-    case Tier::kRollup1m:
-      return days(7);
-    case Tier::kRollup1h:
-      return days(400);
-    case Tier::kRollup1d:
-      return days(7'300);
-  }
-  return days(1);
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  struct Shape {
+    milliseconds longest;
+    milliseconds row;    // no shorter, lest a row be read twice
+    milliseconds value;  // between two; of raw ones guessed
+    std::size_t bytes;   // of a value, decoded
+  };
+  constexpr std::size_t kRollupBytes = sizeof(TimedRollup) + 32;
+  Shape shape{days(1), hours(1), std::chrono::seconds(1), sizeof(Sample)};
+  if (tier == Tier::kRollup1m) shape = {days(7), hours(1), bucket_width(tier), kRollupBytes};
+  if (tier == Tier::kRollup1h) shape = {days(400), days(1), bucket_width(tier), kRollupBytes};
+  if (tier == Tier::kRollup1d) shape = {days(7'300), days(30), bucket_width(tier), kRollupBytes};
+  constexpr std::size_t kBytesAtOnce = std::size_t{32} << 20;
+  const auto values =
+      static_cast<std::int64_t>(kBytesAtOnce / (shape.bytes * std::max(series, std::size_t{1})));
+  const milliseconds fitting = std::min(shape.longest, shape.value * values);
+  return std::max(shape.row, fitting - fitting % shape.row);
 }
 
 Result<> for_each_stretch(Tier tier, series::TimeRange range,
-                          const std::function<Result<>(series::TimeRange)>& each) {
-  const std::int64_t length = stretch_of(tier).count();
+                          const std::function<Result<>(series::TimeRange)>& each,
+                          std::size_t series) {
+  const std::int64_t length = stretch_of(tier, series).count();
   for (std::int64_t at = range.from; at < range.to;) {
     const std::int64_t end = std::min(range.to, floor_to(at, length) + length);
     SLUICE_TRY(each({.from = at, .to = end}));

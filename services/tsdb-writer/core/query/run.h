@@ -36,11 +36,13 @@ Result<> run_query(SampleSource& source, const QueryPlan& plan, const Deadline& 
                    ResultSink& sink);
 
 /// The stretch in which rows of a tier are read at once: small enough for memory, large enough for
-/// a query of usual length to be one statement.
-std::chrono::milliseconds stretch_of(Tier tier);
+/// a query of usual length to be one statement. Shorter for many series, all of which are decoded
+/// at once.
+std::chrono::milliseconds stretch_of(Tier tier, std::size_t series = 1);
 
 /// Calls `each` for the stretches of [from, to), cut at multiples of their length.
 Result<> for_each_stretch(Tier tier, series::TimeRange range,
-                          const std::function<Result<>(series::TimeRange)>& each);
+                          const std::function<Result<>(series::TimeRange)>& each,
+                          std::size_t series = 1);
 
 }  // namespace sluice::tsdb

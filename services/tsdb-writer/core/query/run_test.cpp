@@ -424,6 +424,45 @@ TEST_F(RunQuery, NamesTheLimitItRefusesFor) {
   EXPECT_EQ(reason_of(request), "answered");
 }
 
+TEST_F(RunQuery, SaysSinceWhenWhatWasAskedForIsKept) {
+  source.add_metric("blue", "temperature");
+  source.policies = {{.policy = PolicyId(0), .raw = 48h, .rollup_1m = 24h * 30}};
+  source.add_device("blue", "d1").stored.policy = PolicyId(0);
+  const auto available_from = [&](WallTime from, Resolution resolution) {
+    return ask({.devices = {"d1"}, .from = from, .to = kNow, .resolution = resolution})
+        ->head.available_from;
+  };
+  const Resolution raw;
+  const Resolution minutes{.kind = Resolution::Kind::kFixed, .width = 1min};
+  limits.max_raw_range = 24h * 40;
+  EXPECT_EQ(available_from(kNow - 48h, raw), std::nullopt);
+  EXPECT_EQ(available_from(kNow - 24h * 30, raw), kNow - 48h);
+  EXPECT_EQ(available_from(kNow - 24h * 30, minutes), std::nullopt);
+  EXPECT_EQ(available_from(kNow - 24h * 31, minutes), kNow - 24h * 30);
+}
+
+TEST_F(RunQuery, RefusesGroupsThatHoldTooMuch) {
+  const MetricKey metric = source.add_metric("blue", "temperature");
+  auto& device = source.add_device("blue", "d1");
+  std::vector<Sent> sent;
+  for (std::int64_t i = 0; i < 24 * 60; ++i) {
+    sent.push_back({metric, kStart + i * 60'000, std::pow(1.1, static_cast<double>(i % 60))});
+  }
+  device.history.compact(sent);
+  QueryRequest request = windows(1h, {Aggregate::kAvg});
+  request.group_by = std::vector<GroupBy>{};
+  QueryMemory all(1'000'000);
+  limits.memory = {.max_bytes = 24 * 500, .all = &all};
+  EXPECT_TRUE(ask(request));
+  request.aggregates = {Aggregate::kP95};  // 60 buckets a window
+  const auto refused = ask(request);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason(), "query_max_memory");
+  limits.memory.max_bytes = 24 * 5'000;
+  EXPECT_TRUE(ask(request));
+  EXPECT_EQ(all.taken(), 0U);
+}
+
 TEST_F(RunQuery, StopsAtItsDeadline) {
   source.add_metric("blue", "temperature");
   source.add_device("blue", "d1");

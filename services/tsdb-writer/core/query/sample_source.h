@@ -42,8 +42,16 @@ struct DeviceFilter {
   std::optional<std::vector<std::string>> ids{};
   std::optional<std::string> fleet{};
   std::optional<std::string> device_type{};
+  /// An attribute with one of these names has this value.
+  struct AttributeIs {
+    std::vector<std::string> names;
+    std::string value;
+  };
+  std::vector<AttributeIs> attributes_are{};
   /// No condition: attributes to tell of each.
   std::vector<std::string> attributes{};
+  /// No condition: tell all of them.
+  bool with_all_attributes = false;
 };
 
 /// Which metrics; all conditions together.
@@ -68,6 +76,13 @@ class SampleSource {
   virtual Result<std::vector<StoredMetric>> metrics(const TenantId& tenant,
                                                     const MetricFilter& filter,
                                                     std::size_t limit) = 0;
+  /// Names of the attributes that devices of the tenant have or had, at most `limit`.
+  virtual Result<std::vector<std::string>> attribute_names(const TenantId& tenant,
+                                                           std::size_t limit) = 0;
+  /// The values that attributes of these names have or had, at most `limit`.
+  virtual Result<std::vector<std::string>> attribute_values(const TenantId& tenant,
+                                                            const std::vector<std::string>& names,
+                                                            std::size_t limit) = 0;
   /// The rows of [range.from, range.to), which may hold more at both ends. kWarm stands for raw.
   virtual Result<DeviceSlice> read(const StoredDevice& device, Tier tier,
                                    series::TimeRange range) = 0;

@@ -54,6 +54,11 @@ void Window::add(const Window& other) {
   if (with_quantiles_) sketch_.merge(other.sketch_);
 }
 
+std::size_t Window::heap_bytes() const {
+  constexpr std::size_t kBucketBytes = 16;
+  return 2 * kBucketBytes * sketch_.bucket_count();
+}
+
 void Window::clear() { *this = Window(with_quantiles_); }
 
 std::optional<double> Window::value(Aggregate aggregate) const {

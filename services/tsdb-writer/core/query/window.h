@@ -22,6 +22,9 @@ class Window {
   void add(const Window& other);
   void clear();
 
+  /// Beside the window itself: of its sketch, whose buckets' vectors grow by doubling.
+  std::size_t heap_bytes() const;
+
   std::uint64_t count() const { return count_; }
   bool is_empty() const { return count_ == 0; }
   const series::Rollup::Stamped& first() const { return first_; }

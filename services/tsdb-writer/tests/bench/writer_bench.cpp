@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <format>
+#include <optional>
 #include <print>
 #include <sstream>
 #include <stdexcept>
@@ -81,13 +82,14 @@ class Bench {
     {
       const auto idle = world_.writer(settings(500'000));
       idle_writer_ = cpu_seconds(idle->process().pid());
-      idle_backends_ = cpu_of_backends();
+      idle_backends_ = cpu_of_backends("tsdb-writer");
     }
     produce();
     std::println("{:<34}{:>12}{:>12}{:>12}{:>12}{:>12}", "", "samples/s", "writer us", "backend us",
                  "bytes", "rows");
-    copy_narrow_rows();
+    copy_narrow_rows("COPY of narrow rows, 500,000 each", 500'000);
     write("batches of 500,000", 500'000);
+    copy_narrow_rows("COPY of narrow rows, 6,000 each", 6'000);
     write("batches of 6,000", 6'000);
   }
 
@@ -129,10 +131,11 @@ class Bench {
 
   std::string ask(const std::string& sql) const { return world_.database().query_value(sql); }
 
-  double cpu_of_backends() const {
+  /// By the name of the program: this one asks, too, how far the writer is.
+  double cpu_of_backends(const std::string& program) const {
     std::istringstream pids(
         ask("SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE usename = '" +
-            world_.database().ordinary_role() + "'"));
+            world_.database().ordinary_role() + "' AND application_name = '" + program + "'"));
     double seconds = 0;
     for (int pid = 0; pids >> pid;) seconds += cpu_seconds(pid);
     return seconds;
@@ -150,46 +153,51 @@ class Bench {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     const double rate = static_cast<double>((load_.messages() - before) * kMetrics) / took.count();
     tell(what, rate, cpu_seconds(writer->process().pid()) - idle_writer_,
-         cpu_of_backends() - idle_backends_,
+         cpu_of_backends("tsdb-writer") - idle_backends_,
          ask("SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = "
              "'tsdb.hot'::regclass"),
          ask("SELECT count(*) FROM tsdb.hot"));
   }
 
-  void copy_narrow_rows() {
-    world_.database().execute("CREATE TABLE narrow (series bigint, ts timestamptz, value float8)");
+  /// A table without an index, and as many values in a transaction as a batch of the writer has.
+  void copy_narrow_rows(const char* what, std::size_t batch_rows) {
+    world_.database().execute(
+        "DROP TABLE IF EXISTS narrow; "
+        "CREATE TABLE narrow (series bigint, ts timestamptz, value float8)");
     Sensors sensors(load_.devices);
     const auto began = std::chrono::steady_clock::now();
     const double cpu_before = cpu_seconds(::getpid());
     double backend = 0;
+    std::optional<double> backend_before;
     for (std::size_t time = 0; time < load_.times;) {
       const auto copied = postgres::run_transaction(
           *pool_, {.all_tenants = true, .timeout = 1min},
           [&](postgres::Transaction& tx) -> Result<> {
             SLUICE_TRY_ASSIGN(const auto rows, tx.query("SELECT pg_backend_pid() AS pid"));
-            const auto pid = rows.one().get<std::int32_t>("pid");
-            const double backend_before = cpu_seconds(pid);
-            SLUICE_TRY(copy_batch(tx, sensors, time));
-            backend += cpu_seconds(pid) - backend_before;
+            const double now = cpu_seconds(rows.one().get<std::int32_t>("pid"));
+            if (!backend_before) backend_before = now;
+            SLUICE_TRY(copy_batch(tx, sensors, time, batch_rows));
+            // The same each time, as nobody else takes one from the pool.
+            backend = cpu_seconds(rows.one().get<std::int32_t>("pid")) - *backend_before;
             return {};
           });
       if (!copied) throw std::runtime_error(copied.error().message());
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-    tell("COPY of narrow rows, no index", static_cast<double>(load_.samples()) / took.count(),
+    tell(what, static_cast<double>(load_.samples()) / took.count(),
          cpu_seconds(::getpid()) - cpu_before, backend,
          ask("SELECT pg_total_relation_size('narrow')"), ask("SELECT count(*) FROM narrow"));
   }
 
-  /// As many values as a batch of the writer has.
-  Result<> copy_batch(postgres::Transaction& tx, Sensors& sensors, std::size_t& time) {
+  Result<> copy_batch(postgres::Transaction& tx, Sensors& sensors, std::size_t& time,
+                      std::size_t batch_rows) {
     using postgres::ColumnType;
     SLUICE_TRY_ASSIGN(auto copy,
                       postgres::CopyWriter::begin(tx, {.table = "narrow", .schema = "public"},
                                                   {{"series", ColumnType::kInt8},
                                                    {"ts", ColumnType::kTimestamptz},
                                                    {"value", ColumnType::kFloat8}}));
-    for (std::size_t rows = 0; rows < 500'000 && time < load_.times; ++time) {
+    for (std::size_t rows = 0; rows < batch_rows && time < load_.times; ++time) {
       const WallTime at{
           std::chrono::milliseconds(load_.first_ms + static_cast<std::int64_t>(time) * 1'000)};
       for (std::size_t device = 0; device < load_.devices; ++device) {

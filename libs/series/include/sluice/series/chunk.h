@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -80,6 +81,10 @@ struct ColumnStatistics {
   bool operator==(const ColumnStatistics&) const = default;
 };
 
+/// Gives the column of an index, for who would rather not lay out all of them at once. What it
+/// shows is looked at before the next one is asked for; its key must outlive the call of encode().
+using ColumnSource = std::function<Column(std::size_t index)>;
+
 struct ChunkOptions {
   /// Adds ColumnStatistics to number columns, about 25 bytes each; off because roll-ups have them.
   bool with_statistics = false;
@@ -100,11 +105,16 @@ class ChunkEncoder {
   /// before.
   [[nodiscard]] Result<void> encode(std::span<const std::int64_t> timestamps,
                                     std::span<const Column> columns, std::vector<std::byte>& out);
+  /// The same, one column after the other: what is laid out for it is never more than one.
+  [[nodiscard]] Result<void> encode(std::span<const std::int64_t> timestamps,
+                                    std::size_t column_count, const ColumnSource& column_at,
+                                    std::vector<std::byte>& out);
 
  private:
   struct Scratch;
 
-  Result<void> check(std::span<const std::int64_t> timestamps, std::span<const Column> columns);
+  Result<void> append(std::span<const std::int64_t> timestamps, std::size_t column_count,
+                      const ColumnSource& column_at, std::vector<std::byte>& out);
   void put_column(const Column& column, std::vector<std::byte>& out);
 
   ChunkLimits limits_;

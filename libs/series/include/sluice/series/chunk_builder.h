@@ -39,11 +39,13 @@ class ChunkBuilder {
   /// Adds every sample of a chunk, so that what is added after it overrides it.
   [[nodiscard]] Result<void> load(const ChunkReader& chunk);
 
-  /// Samples added, overridden ones included.
+  /// Samples added, overridden ones included; 16 bytes each, texts beside that.
   std::size_t sample_count() const { return sample_count_; }
 
   /// Appends the chunk to `out`. Columns without samples are left out; no sample at all is
-  /// kFailedPrecondition. The builder keeps what it holds, in any case. Columns are in the order of
+  /// kFailedPrecondition, more rows than the limits let kOutOfRange, found out before anything is
+  /// laid out. Beside what is gathered it takes memory for the rows and for one column.
+  /// The builder keeps what it holds, in any case. Columns are in the order of
   /// key and type, hence equal samples make equal bytes, in whatever order they came.
   [[nodiscard]] Result<void> build(std::vector<std::byte>& out);
 
@@ -62,8 +64,8 @@ class ChunkBuilder {
 
   void append(ColumnHandle column, std::int64_t timestamp, std::uint64_t bits);
   static void sort_and_override(Gathered& column);
-  std::vector<std::int64_t> all_timestamps() const;
-  Laid lay_out(const Gathered& column, std::span<const std::int64_t> rows) const;
+  Result<std::vector<std::int64_t>> all_timestamps() const;
+  void lay_out(const Gathered& column, std::span<const std::int64_t> rows, Laid& laid) const;
 
   ChunkLimits limits_;
   ChunkEncoder encoder_;
