@@ -59,10 +59,23 @@ struct StoredSession {
   std::uint64_t next_sequence = 1;
 };
 
+/// What a record for Kafka says of a device beyond its names in the session's key, as it was proven
+/// when the connection began: whoever publishes a will later cannot ask any more.
+struct WillOrigin {
+  std::string external_id{};
+  std::string fleet{};
+  std::string device_class{};
+  std::string schema_id{};
+
+  bool operator==(const WillOrigin&) const = default;
+};
+
 /// A will that a front must publish, also for a front that died.
 struct StoredWill {
   mqtt::Message message{};
   std::chrono::seconds delay{0};
+  /// Only where its topic is one of the device's own that go to Kafka.
+  std::optional<WillOrigin> origin{};
 };
 
 /// How long a session is kept without a connection; kSessionForever: until it is ended.
@@ -85,10 +98,19 @@ class SessionStore {
   /// before on_lease() can tell it. Quick.
   virtual bool lease_is_valid(MonoTime) const { return true; }
 
+  struct Owned {
+    FrontId owner{};
+    std::string address{};  // of its gRPC door
+    Epoch epoch{};
+  };
   struct ClaimRequest {
     bool clean_start = false;
     std::uint32_t expiry_seconds = 0;  // 0: the session ends with its connection
     std::optional<StoredWill> will{};
+    /// The answer to an earlier claim: that front says that it holds no such session. It has let go
+    /// and the store was not told, so that it owns nothing here any more, unless its epoch is
+    /// another by now.
+    std::optional<Owned> not_held_by{};
   };
   struct Claim {
     Epoch epoch{};
@@ -98,11 +120,6 @@ class SessionStore {
   /// Makes this front the owner, in one round trip. When another live front owns it:
   /// kFailedPrecondition with reason "owned" and `owner`: ask it to release, or, when it does not
   /// answer, wait until its lease has run out, then claim again.
-  struct Owned {
-    FrontId owner{};
-    std::string address{};  // of its gRPC door
-    Epoch epoch{};
-  };
   struct ClaimOutcome {
     std::optional<Owned> owned_by_other{};
     Claim claim{};
@@ -115,10 +132,13 @@ class SessionStore {
     std::optional<StoredWill> will{};
     StoredSession session{};  // only for a store that is not durable
   };
+  /// A durable store that could not do it, or that does not know whether it did, tries it again by
+  /// itself, and so it does with a claim that may have been made although it failed: a session that
+  /// a live front seems to own would be closed to all others.
   virtual void release(const SessionKey& key, Epoch epoch, Release release, Done<void> done) = 0;
 
-  // Changes of a session that this front owns. Only called for sessions that outlive their
-  // connection, and only where is_durable().
+  // Changes of a session that this front owns, or, of remove_delivery(), was the last to own. Only
+  // called for sessions that outlive their connection, and only where is_durable().
   virtual void put_subscription(const SessionKey& key, Epoch epoch,
                                 const StoredSubscription& subscription, Done<void> done) = 0;
   virtual void remove_subscription(const SessionKey& key, Epoch epoch, std::string_view filter,
@@ -140,6 +160,9 @@ class SessionStore {
     std::vector<StoredSubscription> subscriptions{};  // only when nobody owns it
   };
   virtual void locate(const SessionKey& key, Done<Place> done) = 0;
+  /// What on_session_ended() gave with this sequence is settled. A durable store gives it again
+  /// until then, unless it is of QoS 2.
+  virtual void remove_ended(const SessionKey& key, std::uint64_t sequence) = 0;
   /// Appends to the queue of a session that nobody owns. kFailedPrecondition with reason "owned":
   /// it was claimed meanwhile, locate() again. kNotFound: it is gone. kResourceExhausted: full.
   virtual void enqueue(const SessionKey& key, const mqtt::Delivery& delivery, Done<void> done) = 0;
@@ -150,7 +173,8 @@ class SessionStore {
     SessionKey key{};
     StoredSubscription subscription{};
   };
-  virtual void put_wide(const SessionKey& key, const StoredSubscription& subscription,
+  // Those of a session that has ended go by themselves, in time.
+  virtual void put_wide(const SessionKey& key, Epoch epoch, const StoredSubscription& subscription,
                         Done<void> done) = 0;
   virtual void remove_wide(const SessionKey& key, std::string_view filter, std::string_view group,
                            Done<void> done) = 0;
@@ -172,7 +196,12 @@ class SessionStoreListener {
   virtual void on_retained_put(const mqtt::MessagePtr& message) = 0;
   virtual void on_retained_removed(std::string_view topic) = 0;
   /// The will of a session whose delay is over, or whose front died.
-  virtual void on_will_due(const SessionKey& key, mqtt::Message message) = 0;
+  virtual void on_will_due(const SessionKey& key, StoredWill will) = 0;
+  /// The session has ended, by its expiry, a clean start or its release, with deliveries that
+  /// may_be_given_on() to other members of their share groups. Sequences name them for
+  /// SessionStore::remove_ended(), nothing else. Goes to one front. What a front has in memory
+  /// alone does not come here.
+  virtual void on_session_ended(const SessionKey& key, std::vector<mqtt::Delivery> shared) = 0;
   /// Whether this front may act as an owner: false from the moment its lease is no longer certain
   /// (it was frozen, or the store has given its sessions away) until on_lease(true). After a loss
   /// (`sessions_lost`) every connection must be closed.
@@ -206,9 +235,13 @@ class Authenticator {
   struct Verdict {
     std::shared_ptr<const Identity> identity{};  // null: refused
     std::string refusal{};                       // a stable reason, for logs and metrics
+    std::uint64_t position = 0;                  // in the order of changes: where it was true
   };
   /// kUnavailable: nobody could say, and nothing usable is remembered.
   virtual void authenticate(device::v1::AuthenticateRequest request, Done<Verdict> done) = 0;
+  /// Whether a change since that position may have made the identity untrue. A loop hears of the
+  /// changes of its own sessions alone, so that one may pass a device by on its way to its loop.
+  virtual bool has_changed(const Identity&, std::uint64_t) const { return false; }
 };
 
 /// A message on its way to a session.
@@ -231,9 +264,13 @@ class Neighbours {
   /// Hands it to the front that holds the session.
   virtual void forward(const SessionStore::Owned& owner, const SessionKey& key, Parcel parcel,
                        Done<Outcome> done) = 0;
-  /// Has another front let go of a session.
+  /// Has another front let go of a session. kFailedPrecondition with reason "not_held": it says
+  /// that it holds none of this epoch.
   virtual void release(const SessionStore::Owned& owner, const SessionKey& key,
                        Done<void> done) = 0;
+  /// Has all other loops of this process do what the conformance profile's reset is; answers when
+  /// they have.
+  virtual void reset_profile(Done<void> done) = 0;
 };
 
 }  // namespace sluice::front

@@ -64,7 +64,7 @@ class Quick : public ConnectionEvents {
   void on_publish(const Publish&, PublishId id) override {
     if (id != 0) connection.publish_done(id, ReasonCode::kSuccess, {}, out);
   }
-  void on_publish_released(std::uint16_t) override {}
+  void on_publish_released(std::uint16_t id) override { connection.release_done(id, out); }
   void on_subscribe(const Subscribe&) override {}
   void on_unsubscribe(const Unsubscribe&) override {}
   void on_close(const Close&) override { FAIL() << "closed"; }

@@ -146,11 +146,15 @@ void Connection::take_pubrel(const Ack& ack, Input& in) {
   const bool is_known = session_->remove_inbound(ack.packet_id);
   inherited_qos2_ =
       static_cast<std::uint16_t>(std::min<std::size_t>(inherited_qos2_, session_->inbound_.size()));
-  if (is_known) in.events.on_publish_released(ack.packet_id);
+  if (is_known) return in.events.on_publish_released(ack.packet_id);
   put_ack({.type = PacketType::kPubcomp,
            .packet_id = ack.packet_id,
-           .reason = is_known ? ReasonCode::kSuccess : ReasonCode::kPacketIdentifierNotFound},
+           .reason = ReasonCode::kPacketIdentifierNotFound},
           in.out);
+}
+
+void Connection::release_done(std::uint16_t packet_id, Output& out) {
+  put_ack({.type = PacketType::kPubcomp, .packet_id = packet_id}, out);
 }
 
 void Connection::put_ack(Ack ack, Output& out) {

@@ -52,6 +52,19 @@ TEST(Publish, WithDupThatWasNeverSeenIsTaken) {
   }
 }
 
+TEST(Qos2, IsCompleteOnlyWhenWhoeverRunsItSaysSo) {
+  Server server;
+  server.answers_publishes = true;
+  server.answers_releases = false;
+  server.connect(Version::kV5);
+  server.give_publish(9, Qos::kExactlyOnce);
+  server.sent();
+  server.give_ack(PacketType::kPubrel, 9);
+  EXPECT_THAT(server.sent(), IsEmpty());
+  server.connection.release_done(9, server.out);
+  EXPECT_THAT(server.sent(), ElementsAre("PUBCOMP 9"));
+}
+
 TEST(Qos2, TakesARepeatedPublishOnceWithOrWithoutDup) {
   for (const bool dup : {false, true}) {
     Server server;

@@ -4,7 +4,15 @@
 
 #include <algorithm>
 
+#include <sluice/base/planted_bug.h>
+
 namespace sluice::mqtt {
+
+bool may_be_given_on(const Delivery& delivery) {
+  if (!delivery.share || !delivery.message || delivery.qos == Qos::kAtMostOnce) return false;
+  return delivery.state == Delivery::State::kWaiting || delivery.qos == Qos::kAtLeastOnce ||
+         SLUICE_PLANTED_BUG("mqtt_gives_on_sent_qos2");
+}
 
 Session::Session(const Limits& limits) : limits_(&limits) {}
 Session::~Session() = default;
@@ -91,6 +99,23 @@ const Delivery* Session::next_delivery(Cursor& cursor) const {
       has_qos0 && (!has_tracked ||
                    queue_->qos0[cursor.qos0].sequence < queue_->tracked[cursor.tracked].sequence);
   return takes_qos0 ? &queue_->qos0[cursor.qos0++] : &queue_->tracked[cursor.tracked++];
+}
+
+std::vector<Delivery> Session::take_shared(Take what, std::string_view share) {
+  std::vector<Delivery> taken;
+  if (!queue_) return taken;
+  for (std::size_t i = what == Take::kUnsent ? queue_->under_way : 0; i < queue_->tracked.size();) {
+    Delivery& delivery = queue_->tracked[i];
+    if (!may_be_given_on(delivery) || (!share.empty() && *delivery.share != share)) {
+      ++i;
+      continue;
+    }
+    if (i < queue_->under_way) --queue_->under_way;
+    queue_->bytes -= delivery.message->size_bytes();
+    taken.push_back(std::move(delivery));
+    queue_->tracked.erase(i);
+  }
+  return taken;
 }
 
 void Session::release_memory() {

@@ -93,6 +93,65 @@ TEST(Session, GoesOnBehindTheSequenceAStoreKnows) {
   EXPECT_EQ(message.sequence, 40U);
 }
 
+/// Four of one share group, two of another, one of none; of each of the first two one was sent.
+class SharedSession : public ::testing::Test {
+ protected:
+  SharedSession() {
+    const auto jobs = std::make_shared<const std::string>("$share/g/jobs");
+    const auto more = std::make_shared<const std::string>("$share/g/more");
+    using State = Delivery::State;
+    restore(1, Qos::kAtLeastOnce, State::kSent, jobs);
+    restore(2, Qos::kExactlyOnce, State::kSent, jobs);
+    restore(3, Qos::kExactlyOnce, State::kReleased, more);
+    restore(4, Qos::kAtLeastOnce, State::kSent, {});
+    restore(5, Qos::kAtLeastOnce, State::kWaiting, jobs);
+    restore(6, Qos::kExactlyOnce, State::kWaiting, more);
+    restore(7, Qos::kAtLeastOnce, State::kWaiting, {});
+    restore(8, Qos::kExactlyOnce, State::kWaiting, jobs);
+  }
+  void restore(std::uint64_t sequence, Qos qos, Delivery::State state, SharePtr share) {
+    Delivery one = delivery("t", "p", qos);
+    one.sequence = sequence;
+    one.state = state;
+    if (state != Delivery::State::kWaiting) one.packet_id = static_cast<std::uint16_t>(sequence);
+    one.share = std::move(share);
+    server.session.restore(std::move(one));
+  }
+  static std::vector<std::uint64_t> of(const std::vector<Delivery>& deliveries) {
+    std::vector<std::uint64_t> all;
+    for (const Delivery& one : deliveries) all.push_back(one.sequence);
+    return all;
+  }
+  Server server;
+};
+
+TEST_F(SharedSession, GivesUpWhatWasNeverSentOfOneShare) {
+  EXPECT_THAT(of(server.session.take_shared(Session::Take::kUnsent, "$share/g/jobs")),
+              ElementsAre(5, 8));
+  EXPECT_THAT(sequences(server.session), ElementsAre(1, 2, 3, 4, 6, 7));
+  EXPECT_EQ(server.session.under_way(), 4U);
+  EXPECT_THAT(of(server.session.take_shared(Session::Take::kUnsent, "$share/g/jobs")), IsEmpty());
+}
+
+TEST_F(SharedSession, NeverGivesUpAQos2MessageThatWasSent) {
+  EXPECT_THAT(of(server.session.take_shared(Session::Take::kUnacknowledged)),
+              ElementsAre(1, 5, 6, 8));
+  EXPECT_THAT(sequences(server.session), ElementsAre(2, 3, 4, 7));
+  EXPECT_EQ(server.session.under_way(), 3U);
+  EXPECT_EQ(server.session.queued_bytes(),
+            3 * delivery("t", "p", Qos::kAtLeastOnce).message->size_bytes());
+}
+
+TEST_F(SharedSession, GoesOnInOrderWithWhatIsLeft) {
+  server.connect({.clean_start = false, .client_id = "c"});
+  server.deliver();
+  server.sent();
+  server.session.take_shared(Session::Take::kUnsent);
+  server.give_ack(PacketType::kPuback, 4);
+  EXPECT_THAT(sequences(server.session), ElementsAre(1, 2, 3, 5, 6, 7, 8))
+      << "what was sent on this connection is no longer unsent";
+}
+
 TEST(Message, CountsAllThatItHolds) {
   const Message small{.topic = "t"};
   const Message large{

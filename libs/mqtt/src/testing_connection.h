@@ -38,6 +38,7 @@ class Server : public ConnectionEvents {
   bool accepts = true;
   bool answers_publishes = false;
   bool answers_filters = true;
+  bool answers_releases = true;
   Connection::Acceptance acceptance{};
 
   Session session;

@@ -130,6 +130,7 @@ void Server::on_publish(const Publish& publish, PublishId id) {
 
 void Server::on_publish_released(std::uint16_t packet_id) {
   log(std::format("released {}", packet_id));
+  if (answers_releases) connection.release_done(packet_id, out);
 }
 
 void Server::on_subscribe(const Subscribe& subscribe) {

@@ -18,11 +18,10 @@ constexpr std::uint32_t kRefusalsPerSecond = 10;
 }  // namespace
 
 ClientJournal::ClientJournal(Options options, const Clock& clock, Random& random, const Logger& log,
-                             RecordSink& sink, FrontMetrics& metrics)
+                             FrontMetrics& metrics)
     : options_(std::move(options)),
       clock_(clock),
       log_(log),
-      sink_(sink),
       metrics_(metrics),
       event_ids_(random) {}
 
@@ -54,10 +53,8 @@ void ClientJournal::send(const Client& client, device::v1::DeviceEvent& event) {
   event.set_tenant(client.identity()->tenant.value());
   event.set_device(client.identity()->device.value());
   event.set_at_ms(now.time_since_epoch().count());
-  const auto sent = sink_.try_append(
-      {.topic = kTopic, .key = client.key().value(), .value = event.SerializeAsString()},
-      Broker::kEventToken);
-  if (!sent) metrics_.count_dropped("device_event");
+  const std::string value = event.SerializeAsString();
+  broker_->append_event({.topic = kTopic, .key = client.key().value(), .value = value});
 }
 
 void ClientJournal::on_refused(const Peer& peer, std::string_view client_id,

@@ -21,7 +21,9 @@ class ClientJournal final : public ClientObserver {
     std::string front{};
   };
   ClientJournal(Options options, const Clock& clock, Random& random, const Logger& log,
-                RecordSink& sink, FrontMetrics& metrics);
+                FrontMetrics& metrics);
+  /// Whose clients it hears of; before the first of them.
+  void attach(Broker& broker) { broker_ = &broker; }
 
   void on_opened(const Client& client, std::uint64_t epoch, std::string_view protocol) override;
   void on_ended(const Client& client, std::uint64_t epoch, std::string_view reason) override;
@@ -34,7 +36,7 @@ class ClientJournal final : public ClientObserver {
   const Options options_;
   const Clock& clock_;
   const Logger& log_;
-  RecordSink& sink_;
+  Broker* broker_ = nullptr;
   FrontMetrics& metrics_;
   ingest::MessageIds event_ids_;
   MonoTime refusals_logged_from_{};

@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A refused client has this long to read why.
+// Whoever is to be closed has this long to read what was said before, and then why.
 constexpr auto kLinger = 2s;
 // How often a deadline looks whether the front may act again.
 constexpr auto kFencedPause = 100ms;
@@ -41,19 +41,22 @@ device::v1::CertificateCredential credential_of(const net::PeerIdentity& identit
 }  // namespace
 
 DeviceSocket::DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream,
-                           std::string address)
+                           std::string address, std::uint32_t serial)
     : loop_(loop),
       plan_(plan),
       stream_(std::move(stream)),
       address_(std::make_unique<std::string>(std::move(address))),
+      serial_(serial),
       stage_(plan.expects_proxy_header ? Stage::kProxy : Stage::kHandshake) {}
 
-DeviceSocket::DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, Moved moved)
+DeviceSocket::DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, Moved moved,
+                           std::uint32_t serial)
     : loop_(loop),
       plan_(plan),
       stream_(std::move(moved.stream)),
       web_socket_(std::move(moved.web_socket)),
       unread_(std::move(moved.unread)),
+      serial_(serial),
       stage_(Stage::kMqtt),
       is_readable_(true) {
   client_ = &loop_.broker().arrive(*this, std::move(moved.departure));
@@ -75,7 +78,7 @@ void DeviceSocket::on_ready(std::uint32_t events) {
     if (!std::exchange(is_deferred_, true)) loop_.defer(*this);
     return;
   }
-  if ((events & EPOLLOUT) != 0 && client_ != nullptr && !client_->output().empty()) flush();
+  if ((events & EPOLLOUT) != 0 && unsent() > 0) flush();
   if (is_closed()) return;
   is_readable_ = true;
   advance();
@@ -121,7 +124,7 @@ bool DeviceSocket::shake_hands() {
       close("handshake");
       return false;
     case net::Handshake::kNeedPsk:
-      loop_.find_psk(*this, stream_.psk_identity());
+      if (!std::exchange(has_asked_psk_, true)) loop_.find_psk(*this, stream_.psk_identity());
       return false;
     case net::Handshake::kDone:
       break;
@@ -151,6 +154,7 @@ void DeviceSocket::answer_psk(std::optional<Secret> key) {
 }
 
 void DeviceSocket::pause_until(MonoTime time) {
+  if (closes_) return;
   paused_until_ = std::max(paused_until_, time);
   loop_.loop().arm(deadline_,
                    std::max<std::chrono::nanoseconds>(paused_until_ - loop_.loop().now(), 1ms));
@@ -159,6 +163,7 @@ void DeviceSocket::pause_until(MonoTime time) {
 void DeviceSocket::handshake_over() {
   counts_handshake_ = false;
   loop_.admission().handshake_done();
+  if (closes_) return;
   // From now on the deadline is the client's own keep-alive.
   const auto limit = client_ == nullptr ? 0ms : client_->keep_alive_limit();
   deadline_.cancel();
@@ -167,7 +172,7 @@ void DeviceSocket::handshake_over() {
 
 void DeviceSocket::on_deadline() {
   const MonoTime now = loop_.loop().now();
-  if (stage_ == Stage::kClosing) return close("closed");
+  if (stage_ == Stage::kClosing || closes_) return close("closed");
   // What the client sent meanwhile has not been read: its silence is ours.
   if (loop_.is_fenced()) return loop_.loop().arm(deadline_, kFencedPause);
   if (client_ == nullptr || !client_->is_accepted()) return close("connect_timeout");
@@ -189,6 +194,13 @@ void DeviceSocket::on_deadline() {
   client_->release_memory();
   loop_.loop().arm(deadline_,
                    we_do_not_listen ? std::chrono::nanoseconds(limit) : limit - (now - heard_at_));
+}
+
+void DeviceSocket::close_soon() {
+  closes_ = true;
+  // A peer that takes nothing would else keep what waits for it, and its place, for ever.
+  loop_.loop().arm(deadline_, kLinger);
+  send_soon();
 }
 
 void DeviceSocket::finish_closing() {

@@ -24,6 +24,9 @@ struct ListenerPlan;
 struct WebSocketState {
   explicit WebSocketState(std::uint64_t max_frame) : decoder(max_frame) {}
   void add_frame(net::WebSocketOpcode opcode, std::span<const std::byte> payload);
+  /// One frame for each MQTT packet. Several in one are allowed [MQTT-6.0.0-2], but Paho for C does
+  /// not look at the second before more bytes arrive.
+  void add_packets(std::span<const std::byte> packets);
 
   std::unique_ptr<net::WebSocketUpgrade> upgrade = std::make_unique<net::WebSocketUpgrade>();
   net::WebSocketDecoder decoder;
@@ -35,7 +38,9 @@ struct WebSocketState {
 /// buffer.
 class DeviceSocket final : public net::FdHandler, public Link {
  public:
-  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream, std::string address);
+  /// `serial`: no other socket of the loop has it, for four billion of them.
+  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream, std::string address,
+               std::uint32_t serial);
   /// A client that another loop has read the CONNECT of.
   struct Moved {
     net::Stream stream;
@@ -43,7 +48,7 @@ class DeviceSocket final : public net::FdHandler, public Link {
     std::vector<std::byte> unread;
     Departure departure;
   };
-  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, Moved moved);
+  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, Moved moved, std::uint32_t serial);
   ~DeviceSocket();
 
   /// Takes it on from where it stands. False: the kernel refuses to watch it.
@@ -61,6 +66,9 @@ class DeviceSocket final : public net::FdHandler, public Link {
   /// Closes it at once.
   void abandon() { close("shutdown"); }
   bool is_closed() const { return !stream_.is_open(); }
+  /// For answers that come later: descriptors and addresses are used again at once.
+  std::uint32_t serial() const { return serial_; }
+  int fd() const { return stream_.fd(); }
 
  private:
   enum class Stage : std::uint8_t { kProxy, kHandshake, kUpgrade, kMqtt, kClosing };
@@ -89,6 +97,7 @@ class DeviceSocket final : public net::FdHandler, public Link {
   bool feed_frames(std::span<std::byte> bytes);
   bool feed_mqtt(std::span<const std::byte> bytes);
   bool may_read();
+  std::size_t unsent() const;
   bool write_out(std::vector<std::byte>& bytes);
   void finish_closing();
   void handshake_over();
@@ -107,8 +116,9 @@ class DeviceSocket final : public net::FdHandler, public Link {
   std::unique_ptr<std::string> address_;  // until the client is opened
   MonoTime heard_at_{};
   MonoTime paused_until_{};
-  std::uint32_t sent_ = 0;  // of the output's front
+  std::uint32_t sent_ = 0;  // of the front of what goes out: frames, or the core's output
   std::int32_t moves_to_ = -1;
+  const std::uint32_t serial_;
   Stage stage_ = Stage::kProxy;
   bool is_readable_ = false;  // the kernel has bytes that were not asked for yet
   bool wants_flush_ = false;
@@ -116,6 +126,7 @@ class DeviceSocket final : public net::FdHandler, public Link {
   bool is_starved_ = false;       // the loop will call feed_again()
   bool is_deferred_ = false;      // something happened while the front was fenced
   bool closes_ = false;           // once the output is sent
+  bool has_asked_psk_ = false;    // one question a handshake, however many bytes come meanwhile
   bool counts_handshake_ = true;  // until CONNACK, in the bound on handshakes under way
 };
 

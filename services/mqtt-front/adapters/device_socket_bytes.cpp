@@ -7,6 +7,8 @@
 #include <span>
 #include <utility>
 
+#include <sluice/mqtt/decoder.h>
+
 namespace sluice::front {
 namespace {
 
@@ -24,13 +26,28 @@ void WebSocketState::add_frame(net::WebSocketOpcode opcode, std::span<const std:
   output.insert(output.end(), payload.begin(), payload.end());
 }
 
+/// What the kernel has not taken yet.
+std::size_t DeviceSocket::unsent() const {
+  if (client_ == nullptr) return 0;
+  const std::size_t frames = web_socket_ ? web_socket_->output.size() : 0;
+  return client_->output().size() + frames - sent_;
+}
+
+void WebSocketState::add_packets(std::span<const std::byte> packets) {
+  while (!packets.empty()) {
+    const auto packet = mqtt::next_frame(packets, mqtt::kMaxRemainingLength).value().value();
+    add_frame(net::WebSocketOpcode::kBinary, packets.first(packet.size));
+    packets = packets.subspan(packet.size);
+  }
+}
+
 bool DeviceSocket::may_read() {
   if (stage_ == Stage::kClosing) return true;
   if (client_ == nullptr || moves_to_ >= 0) return false;
   if (stage_ == Stage::kUpgrade) return true;
   if (!client_->wants_bytes()) return false;
   if (paused_until_ > loop_.loop().now()) return false;
-  if (client_->output().size() - sent_ >= plan_.max_output) return false;
+  if (unsent() >= plan_.max_output) return false;
   if (loop_.broker().is_full()) {
     // Once, however often it is asked: each entry would else make two of itself in each turn.
     if (!std::exchange(is_starved_, true)) loop_.add_starved(*this);
@@ -170,11 +187,6 @@ void DeviceSocket::send_soon() {
   loop_.flush_later(*this);
 }
 
-void DeviceSocket::close_soon() {
-  closes_ = true;
-  send_soon();
-}
-
 bool DeviceSocket::write_out(std::vector<std::byte>& bytes) {
   while (sent_ < bytes.size()) {
     const net::IoResult put = stream_.write(std::span(std::as_const(bytes)).subspan(sent_));
@@ -197,11 +209,14 @@ void DeviceSocket::flush() {
   if (client_->must_be_silent()) return close("fenced");
   mqtt::Output& output = client_->output();
   if (web_socket_) {
-    if (!output.empty() && stage_ == Stage::kMqtt) {
-      web_socket_->add_frame(net::WebSocketOpcode::kBinary, output);
-      output.clear();
-    }
+    // Framed only when all before is gone: what waits must wait in the core's output, whose bound
+    // is what holds back QoS 1 and drops QoS 0 for a client that does not read.
     if (!write_out(web_socket_->output)) return;
+    if (!output.empty() && stage_ == Stage::kMqtt) {
+      web_socket_->add_packets(output);
+      output.clear();
+      if (!write_out(web_socket_->output)) return;
+    }
   } else if (!write_out(output)) {
     return;
   }

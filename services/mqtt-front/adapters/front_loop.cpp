@@ -10,6 +10,9 @@ namespace {
 
 // One read takes at most this much: small enough to stay in the second-level cache.
 constexpr std::size_t kReadSize = 64 * 1024;
+// How often a loop looks after records under way, besides when their producer wakes it: one that is
+// being rebuilt does not.
+constexpr auto kKafkaCheck = std::chrono::milliseconds(100);
 // How often a fenced loop looks whether it may act again.
 constexpr auto kFenceCheck = std::chrono::milliseconds(10);
 
@@ -101,7 +104,9 @@ void FrontLoop::accepted(const ListenerPlan& plan, net::Socket socket,
   } else {
     stream = net::Stream(std::move(socket));
   }
-  adopt(std::make_unique<DeviceSocket>(*this, plan, std::move(stream), peer.ip_text()), fd);
+  adopt(std::make_unique<DeviceSocket>(*this, plan, std::move(stream), peer.ip_text(),
+                                       ++last_serial_),
+        fd);
 }
 
 void FrontLoop::adopt(std::unique_ptr<DeviceSocket> socket, int fd) {
@@ -127,19 +132,21 @@ void FrontLoop::move(std::size_t target, const ListenerPlan& plan, DeviceSocket:
   FrontLoop& other = *peers_[target];
   other.post([&other, &plan, moved = std::move(moved)]() mutable {
     const int fd = moved.stream.fd();
-    other.adopt(std::make_unique<DeviceSocket>(other, plan, std::move(moved)), fd);
+    const std::uint32_t serial = ++other.last_serial_;
+    other.adopt(std::make_unique<DeviceSocket>(other, plan, std::move(moved), serial), fd);
   });
 }
 
 void FrontLoop::find_psk(DeviceSocket& socket, std::string_view identity) {
   if (!parts_.find_psk) return socket.answer_psk(std::nullopt);
-  // By descriptor, because the socket may be gone when the answer comes.
-  const auto found = std::ranges::find_if(
-      sockets_, [&](const auto& candidate) { return candidate.get() == &socket; });
-  const auto fd = static_cast<std::size_t>(found - sockets_.begin());
-  parts_.find_psk(std::string(identity), [this, fd, &socket](std::optional<Secret> key) {
-    post([this, fd, &socket, key = std::move(key)]() mutable {
-      if (fd < sockets_.size() && sockets_[fd].get() == &socket) socket.answer_psk(std::move(key));
+  // The socket may be gone when the answer comes, and another in its place, which must not get the
+  // key of an identity that it did not name.
+  const auto fd = static_cast<std::size_t>(socket.fd());
+  const std::uint32_t serial = socket.serial();
+  parts_.find_psk(std::string(identity), [this, fd, serial](std::optional<Secret> key) {
+    post([this, fd, serial, key = std::move(key)]() mutable {
+      DeviceSocket* const asked = fd < sockets_.size() ? sockets_[fd].get() : nullptr;
+      if (asked != nullptr && asked->serial() == serial) asked->answer_psk(std::move(key));
     });
   });
 }
@@ -179,6 +186,7 @@ void FrontLoop::end_turn() {
   for (DeviceSocket* socket : turn_) socket->flush();
   turn_.clear();
   gone_.clear();
+  if (sink_->in_flight() > 0 && !kafka_check_.is_armed()) loop_->arm(kafka_check_, kKafkaCheck);
   // What asked for more meanwhile has its turn at once: an empty task keeps the loop from sleeping.
   if (!to_read_.empty() || !to_flush_.empty()) loop_->post([] {});
 }

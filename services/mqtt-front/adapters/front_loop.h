@@ -100,9 +100,9 @@ class FrontLoop {
 
  private:
   explicit FrontLoop(Parts parts, std::unique_ptr<net::Loop> loop);
-  /// Nobody says when a lease is valid again.
-  struct FenceCheck final : net::Timer {
-    void on_timer() override {}  // before_wait() looks anyway
+  /// Wakes the loop, for what nobody announces: before_wait() looks anyway.
+  struct Alarm final : net::Timer {
+    void on_timer() override {}
   };
   struct KafkaWake final : net::FdHandler {
     void on_ready(std::uint32_t) override {}  // before_wait() polls anyway
@@ -132,7 +132,9 @@ class FrontLoop {
   std::vector<DeviceSocket*> turn_;      // kept for its memory
   std::vector<std::byte> buffer_;
   KafkaWake kafka_wake_;
-  FenceCheck fence_check_;
+  Alarm kafka_check_;
+  Alarm fence_check_;  // nobody says when a lease is valid again
+  std::uint32_t last_serial_ = 0;
   bool waits_ = false;                          // for the end of a fence
   std::atomic<std::uint32_t> drops_ordered_{};  // by drop_all()
   std::uint32_t drops_done_ = 0;

@@ -314,6 +314,17 @@ TEST_F(NeighboursTest, HandsAMessageToTheFrontThatHoldsTheSession) {
   EXPECT_TRUE(other_.was_sent("d1", "hello"));
 }
 
+TEST_F(NeighboursTest, HasEveryOtherLoopReset) {
+  std::string on_other;
+  for (int i = 0; on_other.empty(); ++i) {
+    const std::string device = "r" + std::to_string(i);
+    if (own_.loop_of(device) != own_loop_) on_other = device;
+  }
+  own_.connect(on_other);
+  EXPECT_TRUE(ask<void>([&](Done<void> done) { neighbours_->reset_profile(std::move(done)); }));
+  EXPECT_FALSE(own_.is_connected(on_other));
+}
+
 TEST_F(NeighboursTest, HasAnotherFrontLetGoOfASession) {
   other_.connect("d1");
   EXPECT_TRUE(ask<void>([&](Done<void> done) {

@@ -36,6 +36,8 @@ constexpr std::size_t kRoomPerRead = 8 * 1024;
 constexpr auto kTopicsTimeout = 10s;
 constexpr auto kHouseInterval = 100ms;
 constexpr auto kDrainSlack = 2s;
+// For what is in the producers at the end; an orderly end has waited for its devices before.
+constexpr auto kFlushLimit = 5s;
 // What we write and read. Whoever of its users comes first makes a topic.
 constexpr std::array kTopics{kafka::topics::kTelemetryRaw, kafka::topics::kDeviceEvents,
                              kafka::topics::kShadowRequests, kafka::topics::kControlDevices,
@@ -111,7 +113,9 @@ class FrontServer::Impl {
           authenticator_->find_psk(std::move(identity), std::move(done));
         };
       }
-      parts.may_act = [this](MonoTime now) { return store_.may_act(now); };
+      parts.may_act = [this](MonoTime now) {
+        return store_.may_act(now) || SLUICE_PLANTED_BUG("front_acts_after_fencing");
+      };
       SLUICE_TRY_ASSIGN(auto loop, FrontLoop::create(std::move(parts)));
       loops_.push_back(std::move(loop));
     }
@@ -161,6 +165,12 @@ class FrontServer::Impl {
   void stop() {
     housekeeper_ = {};  // asks it to end, and waits
     for (FrontLoop* loop : loops()) loop->stop();
+    // What the end of connections gave rise to, wills and events: nobody else says it later.
+    for (FrontLoop* loop : loops()) {
+      if (auto flushed = loop->sink().flush(kFlushLimit); !flushed) {
+        log_.warning("records_not_flushed", flushed.error());
+      }
+    }
     if (registry_channel_) registry_channel_->stop();
     peers_->stop();
   }
@@ -228,7 +238,7 @@ class FrontServer::Impl {
     parts.journal = std::make_unique<ClientJournal>(
         ClientJournal::Options{.sends_events = !config_.is_conformance_profile,
                                .front = host_name()},
-        loop.clock(), random_, log_, *sink, metrics_);
+        loop.clock(), random_, log_, metrics_);
     auto broker =
         std::make_unique<Broker>(options_, Broker::Ports{.clock = loop.clock(),
                                                          .random = random_,
@@ -246,6 +256,7 @@ class FrontServer::Impl {
                                                          .tenant_limits = tenant_limits_,
                                                          .loop = index,
                                                          .loops = all.size()});
+    parts.journal->attach(*broker);
     loop.attach(std::move(sink), std::move(broker), all);
     return {};
   }

@@ -3,6 +3,7 @@
 #include "adapters/front_peers.h"
 #include "core/broker.h"
 
+#include <memory>
 #include <utility>
 
 namespace sluice::front {
@@ -46,6 +47,27 @@ void LoopNeighbours::forward(const SessionStore::Owned& owner, const SessionKey&
 void LoopNeighbours::release(const SessionStore::Owned& owner, const SessionKey& key,
                              Done<void> done) {
   peers_.release(owner.address, key, owner.epoch, answered_here(std::move(done)));
+}
+
+void LoopNeighbours::reset_profile(Done<void> done) {
+  struct Call {
+    Done<void> done;
+    std::size_t outstanding = 1;  // one for this loop, which is still asking
+  };
+  // Shared by the answers, all of which come on this loop.
+  const auto call = std::make_shared<Call>(Call{.done = std::move(done)});
+  const auto answered = [call](Result<>) {
+    if (--call->outstanding == 0) call->done({});
+  };
+  for (std::size_t loop = 0; loop < loops_.size(); ++loop) {
+    if (loop == own_) continue;
+    ++call->outstanding;
+    loops_.post(loop, [back = answered_here<void>(answered)](Broker& broker) mutable {
+      broker.reset_profile(nullptr);
+      back({});
+    });
+  }
+  loops_.post(own_, [answered](Broker&) { answered({}); });
 }
 
 }  // namespace sluice::front

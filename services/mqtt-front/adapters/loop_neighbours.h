@@ -22,6 +22,7 @@ class LoopNeighbours final : public Neighbours {
   void forward(const SessionStore::Owned& owner, const SessionKey& key, Parcel parcel,
                Done<Outcome> done) override;
   void release(const SessionStore::Owned& owner, const SessionKey& key, Done<void> done) override;
+  void reset_profile(Done<void> done) override;
 
   /// Messages that may wait at other loops: what the devices of one loop can cause there.
   static constexpr std::size_t kMaxAway = 65'536;

@@ -52,7 +52,8 @@ class MemorySessionStore::Handle final : public SessionStore {
   void enqueue(const SessionKey& key, const mqtt::Delivery& delivery, Done<void> done) override {
     answer(std::move(done), state_->enqueue(key, delivery));
   }
-  void put_wide(const SessionKey& key, const StoredSubscription& subscription,
+  void remove_ended(const SessionKey&, std::uint64_t) override {}  // nothing of it is kept
+  void put_wide(const SessionKey& key, Epoch, const StoredSubscription& subscription,
                 Done<void> done) override {
     answer(std::move(done), state_->fronts().put_wide(key, subscription));
   }

@@ -27,6 +27,7 @@ void MemoryFronts::tell_all(const Call& call) {
 void MemoryFronts::add(MemoryFrontPtr front) {
   const std::lock_guard lock(mutex_);
   fronts_[front->id] = front;
+  metrics_.lease_valid.set(1);  // nobody could take it
   front->tell([](SessionStoreListener& listener) { listener.on_lease(true, false); });
   for (const auto& [name, wide] : wide_) {
     front->tell([wide](SessionStoreListener& listener) { listener.on_wide_put(wide); });
@@ -102,13 +103,22 @@ Result<> MemoryFronts::remove_retained(std::string_view topic) {
   return {};
 }
 
-void MemoryFronts::hand_out(const SessionKey& key, mqtt::Message will) {
+void MemoryFronts::hand_out(const SessionKey& key, StoredWill will) {
   const std::lock_guard lock(mutex_);
   if (fronts_.empty()) return;  // the process is ending, and nobody is left to publish it
   metrics_.wills.add();
   fronts_.begin()->second->tell(
       [key, will = std::move(will)](SessionStoreListener& listener) mutable {
         listener.on_will_due(key, std::move(will));
+      });
+}
+
+void MemoryFronts::hand_out_ended(const SessionKey& key, std::vector<mqtt::Delivery> shared) {
+  const std::lock_guard lock(mutex_);
+  if (fronts_.empty()) return;
+  fronts_.begin()->second->tell(
+      [key, shared = std::move(shared)](SessionStoreListener& listener) mutable {
+        listener.on_session_ended(key, std::move(shared));
       });
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace sluice::front {
 
@@ -31,8 +32,9 @@ struct MemoryFront {
 };
 using MemoryFrontPtr = std::shared_ptr<MemoryFront>;  // shared by this list and the sessions
 
-/// The fronts, and what all of them are told: wide subscriptions, retained messages, and wills, of
-/// which each goes to one. Thread-safe; one mutex, which is never held while another is taken.
+/// The fronts, and what all of them are told: wide subscriptions and retained messages; and wills
+/// and what was left of ended sessions, of which each goes to one. Thread-safe; one mutex, which is
+/// never held while another is taken.
 class MemoryFronts {
  public:
   MemoryFronts(const SessionStoreConfig& config, SessionStoreMetrics metrics)
@@ -47,7 +49,8 @@ class MemoryFronts {
   Result<> remove_wide(const SessionKey& key, std::string_view filter, std::string_view group);
   Result<> put_retained(const mqtt::MessagePtr& message);
   Result<> remove_retained(std::string_view topic);
-  void hand_out(const SessionKey& key, mqtt::Message will);
+  void hand_out(const SessionKey& key, StoredWill will);
+  void hand_out_ended(const SessionKey& key, std::vector<mqtt::Delivery> shared);
 
  private:
   template <typename Call>

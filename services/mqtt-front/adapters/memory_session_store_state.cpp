@@ -30,6 +30,14 @@ std::size_t bytes_of(const StoredSession& session) {
   return bytes;
 }
 
+std::vector<mqtt::Delivery> take_shared(StoredSession& session) {
+  std::vector<mqtt::Delivery> shared;
+  for (mqtt::Delivery& delivery : session.deliveries) {
+    if (mqtt::may_be_given_on(delivery)) shared.push_back(std::move(delivery));
+  }
+  return shared;
+}
+
 MonoTime will_time(MonoTime now, seconds delay, std::uint32_t expiry_seconds) {
   // The session's end publishes the will if the delay does not, [MQTT5-3.1.3.2.2].
   if (expiry_seconds == kSessionForever) return now + delay;
@@ -63,6 +71,7 @@ Result<SessionStore::ClaimOutcome> MemorySessionStore::State::claim(
   const MonoTime now = clock_.mono();
   SessionStore::ClaimOutcome outcome;
   std::optional<DueWill> due;
+  Ended ended{key, {}};
   {
     const std::lock_guard lock(shard.mutex);
     const auto found = shard.entries.find(key);
@@ -81,8 +90,9 @@ Result<SessionStore::ClaimOutcome> MemorySessionStore::State::claim(
         entry.exists && !request.clean_start && !was_expired && entry.expiry_seconds > 0;
     if (entry.will && entry.will_at &&
         (request.clean_start || *entry.will_at <= now || !entry.exists)) {
-      due.emplace(key, std::move(entry.will->message));
+      due.emplace(key, *std::move(entry.will));
     }
+    if (!is_present) ended.second = take_shared(entry.session);
     outcome.claim.session_present = is_present;
     if (is_present) outcome.claim.session = std::move(entry.session);
     outcome.claim.epoch = entry.epoch = Epoch(++last_epoch_);
@@ -98,6 +108,7 @@ Result<SessionStore::ClaimOutcome> MemorySessionStore::State::claim(
     (is_present ? metrics_.claims_resumed : metrics_.claims_new).add();
   }
   if (due) hand_out(*std::move(due));
+  hand_out_ended(std::move(ended));
   show();
   return outcome;
 }
@@ -107,6 +118,7 @@ Result<> MemorySessionStore::State::release(const SessionKey& key, Epoch epoch,
   Shard& shard = shard_of(key);
   const MonoTime now = clock_.mono();
   std::optional<DueWill> due;
+  Ended ended{key, {}};
   Result<> result;
   {
     const std::lock_guard lock(shard.mutex);
@@ -123,6 +135,7 @@ Result<> MemorySessionStore::State::release(const SessionKey& key, Epoch epoch,
     if (entry.exists && bytes_.load() + bytes > config_.max_session_store_bytes.count) {
       // Half a session would be worse than none: the next connection is told that it is gone.
       entry.exists = false;
+      ended.second = take_shared(release.session);
       result = refuse(metrics_, "session_max_stored_bytes");
     }
     entry.will = std::move(release.will);
@@ -142,11 +155,12 @@ Result<> MemorySessionStore::State::release(const SessionKey& key, Epoch epoch,
       }
       set_timer(shard, key, entry);
     } else {
-      if (entry.will) due.emplace(key, std::move(entry.will->message));
+      if (entry.will) due.emplace(key, *std::move(entry.will));
       erase(shard, found);
     }
   }
   if (due) hand_out(*std::move(due));
+  hand_out_ended(std::move(ended));
   show();
   return result;
 }
@@ -200,17 +214,19 @@ Result<> MemorySessionStore::State::enqueue(const SessionKey& key, mqtt::Deliver
 
 void MemorySessionStore::State::tick(MonoTime now) {
   std::vector<DueWill> due;
+  std::vector<Ended> ended;
   std::size_t left = kMaxExpiredPerTick;
   std::size_t overdue = 0;
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (; left > 0 && !shard.timers.empty() && shard.timers.begin()->first <= now; --left) {
-      run_timer(shard, now, due);
+      run_timer(shard, now, due, ended);
     }
     const auto end = shard.timers.upper_bound(now);
     overdue += static_cast<std::size_t>(std::distance(shard.timers.begin(), end));
   }
   for (DueWill& will : due) hand_out(std::move(will));
+  for (Ended& one : ended) hand_out_ended(std::move(one));
   metrics_.overdue.set(static_cast<double>(overdue));
   show();
 }
@@ -222,16 +238,18 @@ void MemorySessionStore::State::set_timer(Shard& shard, const SessionKey& key, E
   if (next) entry.timer = shard.timers.emplace(*next, key);
 }
 
-void MemorySessionStore::State::run_timer(Shard& shard, MonoTime now, std::vector<DueWill>& due) {
+void MemorySessionStore::State::run_timer(Shard& shard, MonoTime now, std::vector<DueWill>& due,
+                                          std::vector<Ended>& ended) {
   const auto found = shard.entries.find(shard.timers.begin()->second);
   Entry& entry = found->second;
   const bool is_over = entry.expires_at && *entry.expires_at <= now;
   if (entry.will && entry.will_at && (is_over || *entry.will_at <= now)) {
-    due.emplace_back(found->first, std::move(entry.will->message));
+    due.emplace_back(found->first, *std::move(entry.will));
     entry.will.reset();
   }
   if (is_over) {
     if (entry.exists) metrics_.expired.add();
+    ended.emplace_back(found->first, take_shared(entry.session));
     erase(shard, found);
   } else {
     set_timer(shard, found->first, entry);

@@ -59,7 +59,9 @@ class MemorySessionStore::State {
     std::unordered_map<SessionKey, Entry> entries{};
     Timers timers{};  // one for each entry that has something to come
   };
-  using DueWill = std::pair<SessionKey, mqtt::Message>;
+  using DueWill = std::pair<SessionKey, StoredWill>;
+  /// Of a session that has ended, what other members of its share groups may get.
+  using Ended = std::pair<SessionKey, std::vector<mqtt::Delivery>>;
 
   Shard& shard_of(const SessionKey& key) {
     return shards_[std::hash<SessionKey>{}(key) % shards_.size()];
@@ -72,7 +74,7 @@ class MemorySessionStore::State {
   }
 
   static void set_timer(Shard& shard, const SessionKey& key, Entry& entry);
-  void run_timer(Shard& shard, MonoTime now, std::vector<DueWill>& due);
+  void run_timer(Shard& shard, MonoTime now, std::vector<DueWill>& due, std::vector<Ended>& ended);
   void erase(Shard& shard, std::unordered_map<SessionKey, Entry>::iterator found);
   void set_bytes(Entry& entry, std::size_t bytes) {
     bytes_.fetch_add(bytes - entry.bytes);  // wraps back to the right sum
@@ -83,6 +85,9 @@ class MemorySessionStore::State {
     metrics_.bytes.set(static_cast<double>(bytes_.load()));
   }
   void hand_out(DueWill will) { fronts_.hand_out(will.first, std::move(will.second)); }
+  void hand_out_ended(Ended ended) {
+    if (!ended.second.empty()) fronts_.hand_out_ended(ended.first, std::move(ended.second));
+  }
 
   const SessionStoreConfig config_;
   const Clock& clock_;

@@ -11,6 +11,20 @@ namespace {
 
 using namespace std::chrono_literals;
 
+TEST(MemorySessionStore, MayAlwaysActAsAnOwner) {
+  sluice::testing::SimClock clock;
+  Registry registry;
+  MemorySessionStore store(contract_config(), clock, registry);
+  RecordingListener listener;
+  TestLoop loop;
+  store.add_front(FrontId("one"), "address", listener, loop.post());
+  EXPECT_EQ(registry
+                .gauge("sluice_mqtt_session_store_lease_valid",
+                       "1 while this front may act as an owner of sessions.")
+                .value(),
+            1);
+}
+
 class MemoryUnderTest final : public SessionStoreUnderTest {
  public:
   explicit MemoryUnderTest(const SessionStoreConfig& config) : store(config, clock, registry) {}

@@ -43,12 +43,7 @@ class RedisSessionStore::Handle final : public SessionStore {
   }
   void put_delivery(const SessionKey& key, Epoch epoch, const mqtt::Delivery& delivery,
                     Done<void> done) override {
-    const SessionStoreConfig& config = engine_.config();
-    engine_.write(
-        engine_.scripts().put_delivery, key, epoch,
-        {std::to_string(delivery.sequence), encode_delivery(delivery, engine_.now()),
-         std::to_string(config.max_queued), std::to_string(config.max_queued_bytes.count)},
-        posted(std::move(done)));
+    engine_.put_delivery(key, epoch, delivery, posted(std::move(done)));
   }
   void update_delivery(const SessionKey& key, Epoch epoch,
                        const mqtt::Delivery& delivery) override {
@@ -78,10 +73,12 @@ class RedisSessionStore::Handle final : public SessionStore {
   void enqueue(const SessionKey& key, const mqtt::Delivery& delivery, Done<void> done) override {
     engine_.enqueue(key, delivery, posted(std::move(done)));
   }
-  void put_wide(const SessionKey& key, const StoredSubscription& subscription,
+  void remove_ended(const SessionKey& key, std::uint64_t sequence) override {
+    engine_.remove_ended(key, sequence);
+  }
+  void put_wide(const SessionKey& key, Epoch epoch, const StoredSubscription& subscription,
                 Done<void> done) override {
-    engine_.wide().put(WideTable::field_of(key, subscription.group, subscription.filter),
-                       encode_subscription(subscription), replied(std::move(done)));
+    engine_.put_wide(key, epoch, subscription, posted(std::move(done)));
   }
   void remove_wide(const SessionKey& key, std::string_view filter, std::string_view group,
                    Done<void> done) override {

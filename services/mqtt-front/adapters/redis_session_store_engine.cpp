@@ -42,6 +42,13 @@ RedisSessionStore::Engine::Engine(const SessionStoreConfig& config, const Clock&
       sweeper_(
           client_, scripts_, keys_, identity_.front.value(), config.will_interval,
           [this](const SessionKey& key, const std::string& record) { hand_out_will(key, record); }),
+      ended_(client_, scripts_, keys_, identity_.front.value(), config.will_interval,
+             EndedSweeper::Hooks{
+                 .on_ended =
+                     [this](const SessionKey& key, const EndedSweeper::Records& records) {
+                       hand_out_ended(key, records);
+                     },
+                 .on_gone = [this](const SessionKey& key) { wide_.remove_all_of(key); }}),
       lease_(config, clock, metrics_, log_, client_, keys_.lease(identity_.front.value()),
              keys_.fronts(), identity_.front.value(), identity_.address,
              FrontLease::Hooks{.on_change =
@@ -118,7 +125,9 @@ void RedisSessionStore::Engine::run_following() {
     if (result && now - swept_at >= config_.will_interval) {
       swept_at = now;
       result = sweeper_.sweep();
+      if (result) result = ended_.sweep();
     }
+    if (result) release_again(now);
     hold_some(is_forgotten, now);
     if (!result && !is_failing) log_.warning("session_following_failed", result.error());
     is_failing = !result;
@@ -128,15 +137,59 @@ void RedisSessionStore::Engine::run_following() {
 }
 
 void RedisSessionStore::Engine::hand_out_will(const SessionKey& key, const std::string& record) {
-  auto message = decode_message(record, now());
-  if (!message) {
+  auto will = decode_will(record, now());
+  if (!will) {
     metrics_.damaged.add();
     return;
   }
   metrics_.wills.add();
-  calls_.push([key, message = *std::move(message)](SessionStoreListener& listener) mutable {
-    listener.on_will_due(key, std::move(message));
+  calls_.push([key, will = *std::move(will)](SessionStoreListener& listener) mutable {
+    listener.on_will_due(key, std::move(will));
   });
+}
+
+void RedisSessionStore::Engine::hand_out_ended(const SessionKey& key,
+                                               const EndedSweeper::Records& records) {
+  std::vector<mqtt::Delivery> shared;
+  for (const auto& [sequence, record] : records) {
+    auto delivery = decode_delivery(record, sequence, now());
+    if (delivery && mqtt::may_be_given_on(*delivery)) {
+      shared.push_back(*std::move(delivery));
+    } else {
+      metrics_.damaged.add();
+      remove_ended(key, sequence);
+    }
+  }
+  calls_.push_when_there_is_room(
+      [key, shared = std::move(shared)](SessionStoreListener& listener) mutable {
+        listener.on_session_ended(key, std::move(shared));
+      });
+}
+
+void RedisSessionStore::Engine::list_ended(const SessionKey& key, Done<void> done) {
+  const std::string list = keys_.ended_sessions();
+  const std::string at = std::to_string(clock_.wall().time_since_epoch().count());
+  client_.send(redis::Command::on_key(list, {"ZADD", list, at, key.value()}),
+               [this, done = std::move(done)](Result<redis::Reply> reply) mutable {
+                 if (!reply) return done(fail(to_port_error(std::move(reply).error())));
+                 done({});
+               });
+}
+
+void RedisSessionStore::Engine::put_wide(const SessionKey& key, Epoch epoch,
+                                         const StoredSubscription& subscription, Done<void> done) {
+  wide_.put(WideTable::field_of(key, subscription.group, subscription.filter),
+            WideTable::value_of(subscription, epoch),
+            [this, key, done = std::move(done)](Result<redis::Reply> reply) mutable {
+              if (!reply) return done(fail(to_port_error(std::move(reply).error())));
+              list_ended(key, std::move(done));
+            });
+}
+
+void RedisSessionStore::Engine::remove_ended(const SessionKey& key, std::uint64_t sequence) {
+  const std::string ended = keys_.session(key).back();
+  client_.send(redis::Command::on_key(ended, {"HDEL", ended, std::format("d{}", sequence)}),
+               [](const Result<redis::Reply>&) {});
 }
 
 void RedisSessionStore::Engine::remember(const SessionKey& key, const Held& held) {
@@ -144,6 +197,17 @@ void RedisSessionStore::Engine::remember(const SessionKey& key, const Held& held
   // Answers come in the order of claims, so that the last one is the one that counts.
   held_[key] = held;
   metrics_.sessions.set(static_cast<double>(held_.size()));
+}
+
+bool RedisSessionStore::Engine::is_listed(const SessionKey& key) {
+  const std::lock_guard lock(held_mutex_);
+  const auto found = held_.find(key);
+  return found != held_.end() && found->second.is_listed;
+}
+
+void RedisSessionStore::Engine::set_listed(const SessionKey& key) {
+  const std::lock_guard lock(held_mutex_);
+  if (const auto found = held_.find(key); found != held_.end()) found->second.is_listed = true;
 }
 
 std::optional<RedisSessionStore::Engine::Held> RedisSessionStore::Engine::forget(

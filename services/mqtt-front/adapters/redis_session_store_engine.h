@@ -1,6 +1,8 @@
 #pragma once
 
+#include "adapters/redis_session_record.h"
 #include "adapters/redis_session_store.h"
+#include "adapters/redis_session_store_ended.h"
 #include "adapters/redis_session_store_keys.h"
 #include "adapters/redis_session_store_lease.h"
 #include "adapters/redis_session_store_mirror.h"
@@ -12,6 +14,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -48,9 +51,13 @@ class RedisSessionStore::Engine {
              std::vector<std::string> arguments, Done<void> done);
   void locate(const SessionKey& key, Done<SessionStore::Place> done);
   void enqueue(const SessionKey& key, const mqtt::Delivery& delivery, Done<void> done);
+  void put_delivery(const SessionKey& key, Epoch epoch, const mqtt::Delivery& delivery,
+                    Done<void> done);
+  void remove_ended(const SessionKey& key, std::uint64_t sequence);
+  void put_wide(const SessionKey& key, Epoch epoch, const StoredSubscription& subscription,
+                Done<void> done);
 
   const SessionScripts& scripts() const { return scripts_; }
-  const SessionStoreConfig& config() const { return config_; }
   Moment now() const { return Moment::of(clock_); }
   WideTable& wide() { return wide_; }
   RetainedTable& retained() { return retained_; }
@@ -60,10 +67,20 @@ class RedisSessionStore::Engine {
  private:
   struct ClaimCall;
   struct WriteCall;
+  struct LetGo {
+    Epoch epoch{};  // 0: of a claim without an answer, which may have been made
+    std::uint32_t expiry_seconds = 0;
+    std::string will{};
+    std::chrono::seconds will_delay{0};
+    bool had_will = false;
+    int looks = 0;  // for what such a claim made
+  };
+  using LetGoPtr = std::shared_ptr<LetGo>;  // shared with the commands under way
   struct Held {
     Epoch epoch{};
     std::uint32_t expiry_seconds = 0;
     bool has_will = false;
+    bool is_listed = false;  // among the sessions that the sweeper looks at
   };
   struct KnownFront {
     std::string address{};
@@ -76,6 +93,17 @@ class RedisSessionStore::Engine {
   void on_claimed_by_other(const std::shared_ptr<ClaimCall>& call, SessionStore::Owned owned);
   SessionStore::Claim read_claim(const std::vector<redis::Reply>& items);
   void read_queue(const std::vector<redis::Reply>& queue, StoredSession& session);
+  void run_release(const SessionKey& key, const std::shared_ptr<const LetGo>& let_go, bool is_again,
+                   Done<void> done);
+  void on_let_go(const SessionKey& key, const LetGo& let_go, const redis::Reply& reply,
+                 Done<void> done);
+  /// Redis may call this front the owner of a session that it does not hold: to be told again.
+  void keep_unreleased(const SessionKey& key, LetGoPtr let_go);
+  void forget_unreleased(const SessionKey& key);
+  void settle_unreleased(const SessionKey& key, const LetGoPtr& let_go);
+  bool is_unreleased(const SessionKey& key, const LetGoPtr& let_go);
+  void release_again(MonoTime now);
+  void look_for_claim(const SessionKey& key, const LetGoPtr& let_go);
   void on_write_missing(const std::shared_ptr<WriteCall>& call);
   void on_located(const SessionKey& key, const std::string& record, Done<SessionStore::Place> done);
   void on_fenced(const SessionKey& key, Epoch epoch);
@@ -83,6 +111,8 @@ class RedisSessionStore::Engine {
   void find_front(const std::string& front, OnFront done);
 
   void remember(const SessionKey& key, const Held& held);
+  bool is_listed(const SessionKey& key);
+  void set_listed(const SessionKey& key);
   std::optional<Held> forget(const SessionKey& key, Epoch epoch);
   void run_hold(const SessionKey& key, const Held& held, redis::Client::Callback done);
   /// The next part of what is owned; `all`: everything, in the steps to come.
@@ -91,6 +121,9 @@ class RedisSessionStore::Engine {
   void run_lease();
   void run_following();
   void hand_out_will(const SessionKey& key, const std::string& record);
+  void hand_out_ended(const SessionKey& key, const EndedSweeper::Records& records);
+  /// Has the sweeper look at the session soon.
+  void list_ended(const SessionKey& key, Done<void> done);
 
   const SessionStoreConfig config_;
   const Clock& clock_;
@@ -106,6 +139,7 @@ class RedisSessionStore::Engine {
   WideTable wide_;
   RetainedTable retained_;
   WillSweeper sweeper_;
+  EndedSweeper ended_;
   FrontLease lease_;
 
   std::mutex held_mutex_{};  // guards what this front owns; also orders hold before release
@@ -113,6 +147,15 @@ class RedisSessionStore::Engine {
   std::size_t hold_cursor_ = 0;
   std::size_t hold_left_ = 0;  // buckets
   MonoTime hold_stepped_at_{};
+
+  struct Retry {
+    MonoTime at{};
+    SessionKey key{};
+    LetGoPtr let_go{};
+  };
+  std::mutex unreleased_mutex_{};  // guards what this front has let go of and Redis may not know of
+  std::unordered_map<SessionKey, LetGoPtr> unreleased_{};
+  std::deque<Retry> unreleased_due_{};  // of those, and of some that are settled by now
 
   std::mutex fronts_mutex_{};
   std::unordered_map<std::string, KnownFront> fronts_{};

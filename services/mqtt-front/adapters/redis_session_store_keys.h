@@ -13,10 +13,10 @@ class RedisKeys {
  public:
   explicit RedisKeys(std::string prefix) : prefix_(std::move(prefix)) {}
 
-  /// Record, queue and will.
+  /// Record, queue and will, and what is to be given on of it or an earlier one of its name.
   std::vector<std::string> session(const SessionKey& key) const {
     const std::string base = std::format("{}device:{{{}}}:", prefix_, key.value());
-    return {base + "session", base + "queue", base + "will"};
+    return {base + "session", base + "queue", base + "will", base + "ended"};
   }
   std::string lease(const std::string& front) const {
     return std::format("{}front:{{{}}}:lease", prefix_, front);
@@ -29,6 +29,9 @@ class RedisKeys {
   /// Sessions with a will whose delay runs, by when it is due.
   std::string due_wills() const { return prefix_ + "mqtt:{wills}:due"; }
   std::string sweeper() const { return prefix_ + "mqtt:{wills}:sweeper"; }
+  /// Sessions that may leave something behind, by when they may have ended.
+  std::string ended_sessions() const { return prefix_ + "mqtt:{ended}:due"; }
+  std::string ended_sweeper() const { return prefix_ + "mqtt:{ended}:sweeper"; }
   /// Values, log and state. One slot holds all of a mirror: its changes need an order, and every
   /// front has a copy, so that nothing but changes is ever read from it.
   std::vector<std::string> mirror(std::string_view name) const {

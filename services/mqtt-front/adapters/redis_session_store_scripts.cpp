@@ -9,7 +9,8 @@ namespace {
 // more than 64 bytes, which costs several times the session. Version 1, flags, epoch, next
 // sequence, expiry, owner, subscriptions; all little-endian. What is queued is in a hash of its
 // own, which most sessions do not have: d<sequence> the delivery, s<sequence> its progress,
-// i<packet id> a QoS 2 message of the device half done, n and b the count and the bytes.
+// i<packet id> a QoS 2 message of the device half done, n and b the count and the bytes, g that
+// some came by shared subscriptions: these outlive the session by a day, for whoever gives them on.
 constexpr std::string_view kSession = R"lua(
 local FOREVER = 4294967295
 local function load(key)
@@ -27,15 +28,19 @@ local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+local ENDED_MS = 86400000
+local function queue_slack() return redis.call('HEXISTS', KEYS[2], 'g') * ENDED_MS end
 local function keep(expiry, slack, count)
   for i = 1, count do
     if expiry == FOREVER then redis.call('PERSIST', KEYS[i])
-    else redis.call('PEXPIRE', KEYS[i], expiry * 1000 + slack) end
+    else
+      redis.call('PEXPIRE', KEYS[i], expiry * 1000 + slack + (i == 2 and queue_slack() or 0))
+    end
   end
 end
 local function keep_queue_as_session()
   local left = redis.call('PTTL', KEYS[1])
-  if left > 0 then redis.call('PEXPIRE', KEYS[2], left) end
+  if left > 0 then redis.call('PEXPIRE', KEYS[2], left + queue_slack()) end
 end
 local function text(number) return string.format('%.0f', number) end
 )lua";
@@ -62,16 +67,19 @@ local function append(sequence, value, max_count, max_bytes)
     return redis.error_reply('session_max_queued_bytes is reached')
   end
   redis.call('HSET', KEYS[2], 'd' .. sequence, value, 'n', count, 'b', bytes)
-  if count == 1 then keep_queue_as_session() end
+  local is_shared = math.floor(string.byte(value, 2) / 16) % 2 == 1
+  if is_shared then is_shared = redis.call('HSET', KEYS[2], 'g', '1') == 1 end
+  if count == 1 or is_shared then keep_queue_as_session() end
   if tonumber(sequence) >= s.next then
     redis.call('SETRANGE', KEYS[1], 10, struct.pack('<I8', tonumber(sequence) + 1))
   end
   return sequence
 end
 local function drop_empty_queue()
-  local sums = redis.call('HMGET', KEYS[2], 'n')
+  local sums = redis.call('HMGET', KEYS[2], 'n', 'g')
   if (tonumber(sums[1]) or 0) > 0 then return end
-  if redis.call('HLEN', KEYS[2]) <= (sums[1] and 2 or 0) then redis.call('DEL', KEYS[2]) end
+  local rest = (sums[1] and 2 or 0) + (sums[2] and 1 or 0)
+  if redis.call('HLEN', KEYS[2]) <= rest then redis.call('DEL', KEYS[2]) end
 end
 )lua";
 
@@ -88,6 +96,46 @@ local function pack_will(w)
 end
 -- Longer than any pause of all fronts together that is worth a late will.
 local WILL_SLACK = 86400000
+)lua";
+
+// The end of a session's queue: what another member of a share group may get goes aside, named by
+// numbers that are never used twice. That is QoS 1, and QoS 2 of which nothing was sent.
+constexpr std::string_view kGiveUp = R"lua(
+local function may_be_given_on(record, progress)
+  local flags = string.byte(record, 2)
+  if math.floor(flags / 16) % 2 == 0 then return false end
+  return flags % 4 == 1 or (flags % 4 == 2 and progress == 0)
+end
+local function give_up()
+  if redis.call('HEXISTS', KEYS[2], 'g') == 0 then
+    redis.call('DEL', KEYS[2])
+    return 0
+  end
+  local fields = redis.call('HGETALL', KEYS[2])
+  local progress, found, count = {}, {}, 0
+  for i = 1, #fields, 2 do
+    local kind, sequence = string.sub(fields[i], 1, 1), string.sub(fields[i], 2)
+    if kind == 's' then progress[sequence] = string.byte(fields[i + 1]) % 16 end
+    if kind == 'd' then found[#found + 1] = {sequence, fields[i + 1]} end
+  end
+  table.sort(found, function(a, b) return tonumber(a[1]) < tonumber(b[1]) end)
+  local time = redis.call('TIME')
+  local last = math.max(tonumber(redis.call('HGET', KEYS[4], 'last') or 0) or 0,
+                        time[1] * 1000000 + time[2])
+  for _, one in ipairs(found) do
+    if may_be_given_on(one[2], progress[one[1]] or 0) then
+      count = count + 1
+      redis.call('HSET', KEYS[4], 'd' .. text(last + count), one[2])
+    end
+  end
+  if count > 0 then
+    redis.call('HSET', KEYS[4], 'last', text(last + count))
+    -- Until after the time for which the session is listed, should nobody list it anew.
+    redis.call('PEXPIRE', KEYS[4], math.max(redis.call('PTTL', KEYS[2]), 2 * ENDED_MS))
+  end
+  redis.call('DEL', KEYS[2])
+  return count
+end
 )lua";
 
 // ARGV: front, is clean, expiry, will, its delay, a front known to be dead, its epoch, slack.
@@ -117,20 +165,34 @@ if ARGV[4] ~= '' then
 else
   redis.call('DEL', KEYS[3])
 end
-local queue = {}
-if is_present then queue = redis.call('HGETALL', KEYS[2]) else redis.call('DEL', KEYS[2]) end
+local queue, given_up = {}, 0
+if is_present then
+  queue = redis.call('HGETALL', KEYS[2])
+  -- Of a session that ends with its connection nothing more is written here: what it was would only
+  -- be older and older.
+  if ARGV[3] == '0' then redis.call('DEL', KEYS[2]) end
+else
+  given_up = give_up()
+end
 local made = {incomplete = false, epoch = epoch, next = is_present and s.next or 1,
               expiry = tonumber(ARGV[3]), owner = ARGV[1],
               subscriptions = is_present and s.subscriptions or ''}
 redis.call('SET', KEYS[1], pack(made))
 keep(made.expiry, tonumber(ARGV[8]), 3)
 return {'ok', text(epoch), is_present and 1 or 0, text(made.next), made.subscriptions, queue, due,
-        has_died and 1 or 0}
+        has_died and 1 or 0, given_up}
 )lua";
 
-// ARGV: epoch, front, expiry, will, its delay. Answers when the will is due, 0: there is none.
+// ARGV: epoch, front, expiry, will, its delay, whether it is tried again. Answers when the will is
+// due, 0: there is none; and whether others are to look at the session: it has, or had, messages of
+// shared subscriptions.
 constexpr std::string_view kRelease = R"lua(
 local s = load(KEYS[1])
+if ARGV[6] == '1' and (not s or (s.owner == '' and s.epoch == tonumber(ARGV[1]))) then
+  -- It was done, and the answer was lost. What is there now may be of a later session.
+  local w = load_will(KEYS[3])
+  return {w and text(w.due) or '0', redis.call('EXISTS', KEYS[2], KEYS[4])}
+end
 if s and (s.epoch ~= tonumber(ARGV[1]) or s.owner ~= ARGV[2]) then
   return redis.error_reply('FENCED a later epoch exists')
 end
@@ -145,14 +207,18 @@ if ARGV[4] ~= '' then
 else
   redis.call('DEL', KEYS[3])
 end
+local to_list = 0
 if expiry == 0 then
-  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('DEL', KEYS[1])
+  to_list = give_up()
 else
   s.owner, s.expiry = '', expiry
   redis.call('SET', KEYS[1], pack(s))
   keep(expiry, 0, 2)
+  -- It ends sooner than it would have while a front owned it.
+  to_list = redis.call('HEXISTS', KEYS[2], 'g')
 end
-return text(due)
+return {text(due), to_list}
 )lua";
 
 // ARGV: epoch, front, expiry, slack. Keeps what a live front owns from expiring, and puts it back
@@ -177,7 +243,8 @@ constexpr std::string_view kDisown = R"lua(
 local s = load(KEYS[1])
 if not s or s.owner ~= ARGV[2] or s.epoch ~= tonumber(ARGV[1]) then return 0 end
 if s.expiry == 0 or s.incomplete then
-  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('DEL', KEYS[1])
+  give_up()
 else
   s.owner, s.epoch = '', s.epoch + 1
   redis.call('SET', KEYS[1], pack(s))
@@ -285,15 +352,57 @@ redis.call('DEL', KEYS[3])
 return {'due', w.message}
 )lua";
 
+// ARGV: for how many milliseconds whoever asks has what it is given, and how long a session must
+// have been missing before it is gone: one that lives and that Redis lost is put back.
+constexpr std::string_view kTakeEnded = R"lua(
+local s = load(KEYS[1])
+if not s then give_up() end
+local fields = redis.call('HGETALL', KEYS[4])
+local found, till, now = {}, 0, now_ms()
+for i = 1, #fields, 2 do
+  if fields[i] == 'till' then till = tonumber(fields[i + 1]) end
+  if string.sub(fields[i], 1, 1) == 'd' then
+    found[#found + 1] = {string.sub(fields[i], 2), fields[i + 1]}
+  end
+end
+if #found == 0 then
+  local was_gone = redis.call('HEXISTS', KEYS[4], 'gone') == 1
+  redis.call('DEL', KEYS[4])
+  if not s then
+    if was_gone then return {'none'} end
+    redis.call('HSET', KEYS[4], 'gone', '1')
+    redis.call('PEXPIRE', KEYS[4], ENDED_MS)
+    return {'later', text(now + tonumber(ARGV[2]))}
+  end
+  local left = redis.call('PTTL', KEYS[1])
+  return {'later', text(now + (left < 0 and ENDED_MS or left + 1))}
+end
+if till > now then return {'later', text(till)} end
+till = now + tonumber(ARGV[1])
+redis.call('HSET', KEYS[4], 'till', text(till))
+table.sort(found, function(a, b) return tonumber(a[1]) < tonumber(b[1]) end)
+local answer = {'ended', text(till)}
+for _, one in ipairs(found) do
+  answer[#answer + 1] = one[1]
+  answer[#answer + 1] = one[2]
+  if string.byte(one[2], 2) % 4 == 2 then redis.call('HDEL', KEYS[4], 'd' .. one[1]) end
+end
+return answer
+)lua";
+
 // ARGV: how many.
-constexpr std::string_view kDueWills = R"lua(
+constexpr std::string_view kDue = R"lua(
 return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now_ms()), 'WITHSCORES', 'LIMIT', 0,
                   ARGV[1])
 )lua";
 
-// ARGV: session, the time it was listed with: a will that was listed anew meanwhile stays.
-constexpr std::string_view kForgetWill = R"lua(
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end
+// ARGV: session, the time it was listed with, when it is due instead (empty: never). One that was
+// listed anew meanwhile stays as it is.
+constexpr std::string_view kMoveDue = R"lua(
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then
+  if ARGV[3] == '' then redis.call('ZREM', KEYS[1], ARGV[1])
+  else redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1]) end
+end
 return 1
 )lua";
 
@@ -379,10 +488,10 @@ redis::Script script(Parts... parts) {
 }  // namespace
 
 SessionScripts::SessionScripts()
-    : claim(script(kSession, kWill, kClaim)),
-      release(script(kSession, kWill, kRelease)),
+    : claim(script(kSession, kWill, kGiveUp, kClaim)),
+      release(script(kSession, kWill, kGiveUp, kRelease)),
       hold(script(kSession, kHold)),
-      disown(script(kSession, kDisown)),
+      disown(script(kSession, kGiveUp, kDisown)),
       put_subscription(script(kSession, kFence, kSubscriptions, kPutSubscription)),
       remove_subscription(script(kSession, kFence, kSubscriptions, kRemoveSubscription)),
       put_delivery(script(kSession, kFence, kQueue, kPutDelivery)),
@@ -392,8 +501,9 @@ SessionScripts::SessionScripts()
       remove_inbound(script(kSession, kFence, kQueue, kRemoveInbound)),
       enqueue(script(kSession, kFind, kQueue, kEnqueue)),
       take_will(script(kSession, kWill, kTakeWill)),
-      due_wills(script(kSession, kDueWills)),
-      forget_will(script(kForgetWill)),
+      take_ended(script(kSession, kGiveUp, kTakeEnded)),
+      due(script(kSession, kDue)),
+      move_due(script(kMoveDue)),
       lock(script(kLock)),
       mirror_put(script(kMirror, kMirrorPut)),
       mirror_remove(script(kMirror, kMirrorRemove)),

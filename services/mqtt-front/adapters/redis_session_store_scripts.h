@@ -12,7 +12,7 @@ namespace sluice::front {
 struct SessionScripts {
   SessionScripts();
 
-  // Of a session; KEYS: its record, queue and will.
+  // Of a session; KEYS: its record, queue and will, and what was left of it when it ended.
   redis::Script claim;
   redis::Script release;
   redis::Script hold;
@@ -26,9 +26,10 @@ struct SessionScripts {
   redis::Script remove_inbound;
   redis::Script enqueue;
   redis::Script take_will;
-  // Of the list of wills to come; KEYS: the list.
-  redis::Script due_wills;
-  redis::Script forget_will;
+  redis::Script take_ended;
+  // Of a list of sessions by when they are to be looked at; KEYS: the list.
+  redis::Script due;
+  redis::Script move_due;
   // KEYS: the lock.
   redis::Script lock;
   // Of a mirror; KEYS: values, log, state.

@@ -2,6 +2,8 @@
 
 #include "adapters/stored_message.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace sluice::front {
@@ -54,8 +56,27 @@ std::string WideTable::field_of(const SessionKey& key, std::string_view group,
   return key.value() + '\0' + subscription_name(group, filter);
 }
 
+std::string WideTable::value_of(const StoredSubscription& subscription, Epoch epoch) {
+  std::string value = encode_subscription(subscription);
+  for (unsigned shift = 0; shift < 64; shift += 8) {
+    value.push_back(static_cast<char>(epoch.value() >> shift & 0xFF));
+  }
+  return value;
+}
+
+void WideTable::remove_all_of(const SessionKey& key) {
+  const std::string prefix = key.value() + '\0';
+  for (auto known = known_.lower_bound(prefix);
+       known != known_.end() && known->first.starts_with(prefix); ++known) {
+    remove(known->first, known->second, [](const Result<redis::Reply>&) {});
+  }
+}
+
 void WideTable::on_put(const std::string& field, const std::string& value) {
-  auto read = decode_subscriptions(value);
+  // The field is the session's key before what the value begins with, after the size of it.
+  const std::size_t name_size = field.size() - std::min(field.size(), field.find('\0') + 1);
+  auto read =
+      decode_subscriptions(std::string_view(value).substr(0, subscription_record_size(name_size)));
   if (!read || read->size() != 1) return;
   known_[field] = value;
   calls_.push_when_there_is_room(

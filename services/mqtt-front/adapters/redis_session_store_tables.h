@@ -46,6 +46,11 @@ class WideTable final : public RedisMirror {
 
   static std::string field_of(const SessionKey& key, std::string_view group,
                               std::string_view filter);
+  /// With the epoch in which it was made, so that no two sessions of one name write the same.
+  static std::string value_of(const StoredSubscription& subscription, Epoch epoch);
+  /// Removes those of a session that was seen to be gone: these alone, not what a new session of
+  /// its name may have put since. On the thread that polls.
+  void remove_all_of(const SessionKey& key);
 
  private:
   void on_put(const std::string& field, const std::string& value) override;

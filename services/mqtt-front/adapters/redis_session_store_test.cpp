@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <format>
+#include <thread>
 
 #include <sluice/testing/captured_log.h>
 #include <sluice/testing/environment.h>
@@ -287,6 +288,69 @@ TEST_P(RedisSessionStoreTest, DeliversToTheQueueOfASessionWhoseFrontDied) {
   EXPECT_EQ(payloads_of(claim(*two).session), (std::vector<std::string>{"first", "second"}));
 }
 
+TEST_P(RedisSessionStoreTest, HandsOutAgainWhatWasNotSettledUnlessItIsOfQos2) {
+  StoredSession session;
+  session.deliveries = {shared_of(1, "settled", mqtt::Qos::kAtLeastOnce),
+                        shared_of(2, "open", mqtt::Qos::kAtLeastOnce),
+                        shared_of(3, "twice", mqtt::Qos::kExactlyOnce)};
+  keep(*one, claim(*one).epoch, session);
+  claim(*two, {.clean_start = true, .expiry_seconds = 100});
+  ASSERT_TRUE(eventually([&] { return ended().size() == 3; }));
+  auto handed_out = one->listener().ended();
+  std::ranges::move(two->listener().ended(), std::back_inserter(handed_out));
+  EXPECT_EQ(handed_out[1].given_on, 3);
+  one->loop().post()(
+      [&, sequence = handed_out[0].sequence] { one->store().remove_ended(key, sequence); });
+
+  // As if the time of whoever has them were over.
+  const std::string left = redis().keys().session(key).back();
+  const std::string list = redis().keys().ended_sessions();
+  ASSERT_TRUE(eventually([&] {
+    return redis()
+               .ask(left, {"HEXISTS", left, std::format("d{}", handed_out[0].sequence)})
+               .integer() == 0;
+  }));
+  redis().ask(left, {"HSET", left, "till", "0"});
+  redis().ask(list, {"ZADD", list, "0", key.value()});
+  EXPECT_TRUE(eventually([&] { return ended().size() >= 4; }));
+  auto all = ended();
+  std::ranges::sort(all);
+  EXPECT_EQ(all, (std::vector<std::string>{"open", "open", "settled", "twice"}));
+}
+
+TEST_P(RedisSessionStoreTest, HandsOutWhatADeadFrontLeftOfItsSessions) {
+  const Epoch epoch = claim(*one).epoch;
+  ASSERT_TRUE(put_delivery(*one, epoch, shared_of(1, "x", mqtt::Qos::kAtLeastOnce)));
+  under_test->kill(*one);
+  // Its record is kept for longer than a test can wait; the queue outlives it.
+  const auto keys = redis().keys().session(key);
+  const auto life = [&](const std::string& name) {
+    return redis().ask(name, {"PTTL", name}).integer();
+  };
+  EXPECT_GT(life(keys[1]), life(keys[0]) + 80'000'000);
+  redis().ask(keys[0], {"DEL", keys[0]});
+  const std::string list = redis().keys().ended_sessions();
+  ASSERT_FALSE(redis().ask(list, {"ZSCORE", list, key.value()}).is_nil()) << "nobody looks for it";
+  redis().ask(list, {"ZADD", list, "0", key.value()});
+  EXPECT_TRUE(eventually([&] { return ended() == std::vector<std::string>{"x"}; }));
+}
+
+TEST_P(RedisSessionStoreTest, HandsOutWhatIsLeftOfASessionThatIsReleasedForGood) {
+  const Epoch epoch = claim(*one).epoch;
+  ASSERT_TRUE(put_delivery(*one, epoch, shared_of(1, "x", mqtt::Qos::kAtLeastOnce)));
+  ASSERT_TRUE(release(*one, epoch, {.expiry_seconds = 0}));
+  EXPECT_TRUE(eventually([&] { return ended() == std::vector<std::string>{"x"}; }));
+}
+
+TEST_P(RedisSessionStoreTest, KeepsNothingOfASessionThatEndsWithItsConnection) {
+  keep(*one, claim(*one).epoch, {.deliveries = {shared_of(1, "x", mqtt::Qos::kAtLeastOnce)}});
+  const auto resumed = claim(*one, {.expiry_seconds = 0});
+  EXPECT_EQ(resumed.session.deliveries.size(), 1U);
+  const std::string queue = redis().keys().session(key)[1];
+  EXPECT_EQ(redis().ask(queue, {"EXISTS", queue}).integer(), 0)
+      << "what is acknowledged from now on would be there for ever";
+}
+
 TEST_P(RedisSessionStoreTest, LosesItsLeaseWhenItStoodStill) {
   // A clock that stands still is a process that is stopped: nothing is renewed, and Redis' own time
   // goes on.
@@ -361,7 +425,7 @@ TEST_P(RedisSessionStoreTest, OutlivesTheLossOfEverything) {
   const Epoch epoch = claim(*one).epoch;
   ASSERT_TRUE(put_delivery(*one, epoch, delivery_of(1, "x")));
   ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
-    store.put_wide(key, {.filter = "w"}, std::move(done));
+    store.put_wide(key, epoch, {.filter = "w"}, std::move(done));
   }));
   const auto retained = message_of("r", "kept");
   ASSERT_TRUE(change(*two, [&](SessionStore& store, Done<void> done) {
@@ -403,6 +467,36 @@ TEST_P(RedisSessionStoreTest, PutsASessionBackWhenAWriteMissesIt) {
   EXPECT_FALSE(claim(*one).session_present) << "what was there before is lost";
 }
 
+TEST_P(RedisSessionStoreTest, ForgetsTheWideSubscriptionsOfASessionThatExpired) {
+  const StoredSubscription wide{.filter = "blue/+/up", .group = "g"};
+  const auto put = [&](const SessionKey& of, Epoch epoch) {
+    return wait_for<void>(one->loop(), [&](Done<void> done) {
+      one->store().put_wide(of, epoch, wide, std::move(done));
+    });
+  };
+  const SessionKey other("blue/d2");
+  const auto stays = try_claim(*one, {.expiry_seconds = 100}, other);
+  ASSERT_TRUE(stays);
+  ASSERT_TRUE(put(other, stays->claim.epoch));
+  const Epoch epoch = claim(*one, {.expiry_seconds = 1}).epoch;
+  ASSERT_TRUE(put(key, epoch));
+  keep(*one, epoch, {}, 1);
+  const std::set<std::string> left{"blue/d2 g blue/+/up"};
+  for (FrontUnderTest* front : {one.get(), two.get()}) {
+    EXPECT_TRUE(eventually([&] { return front->listener().wide().size() == 2; }));
+  }
+  // Missing twice, with time enough in between for whoever owns it to put it back.
+  const std::string ended = redis().keys().session(key).back();
+  const std::string list = redis().keys().ended_sessions();
+  EXPECT_TRUE(
+      eventually([&] { return redis().ask(ended, {"HEXISTS", ended, "gone"}).integer() == 1; }));
+  EXPECT_EQ(one->listener().wide().size(), 2U);
+  redis().ask(list, {"ZADD", list, "0", key.value()});
+  for (FrontUnderTest* front : {one.get(), two.get()}) {
+    EXPECT_TRUE(eventually([&] { return front->listener().wide() == left; }));
+  }
+}
+
 TEST_P(RedisSessionStoreTest, ReadsATableAgainWhoseLogWasCutOff) {
   const auto put = [&](const std::string& topic) {
     const auto message = message_of(topic, "x");
@@ -420,6 +514,81 @@ TEST_P(RedisSessionStoreTest, ReadsATableAgainWhoseLogWasCutOff) {
   EXPECT_TRUE(eventually([&] { return two->listener().retained().empty(); }));
   put("b");
   EXPECT_TRUE(eventually([&] { return two->listener().retained().contains("b"); }));
+}
+
+TEST_P(RedisSessionStoreTest, TellsRedisAgainOfASessionItLetGoOf) {
+  const Epoch epoch = claim(*one, {.expiry_seconds = 100, .will = will_of("w", 1s)}).epoch;
+  const std::string record = redis().keys().session(key)[0];
+  redis().ask(record, {"RENAME", record, record + "aside"});  // the same slot: {} holds it
+  redis().ask(record, {"SADD", record, "so that the release fails"});
+  EXPECT_FALSE(release(*one, epoch, {.expiry_seconds = 100, .will = will_of("w", 1s)}));
+  redis().ask(record, {"RENAME", record + "aside", record});
+  EXPECT_TRUE(eventually([&] {
+    const auto place = locate(*two);
+    return place && place->exists && !place->owner;
+  }));
+  EXPECT_TRUE(eventually(
+      [&] { return one->listener().wills().size() + two->listener().wills().size() == 1; }));
+  const auto resumed = try_claim(*two, {.expiry_seconds = 100}, key);
+  ASSERT_TRUE(resumed);
+  EXPECT_FALSE(resumed->owned_by_other);
+  EXPECT_TRUE(resumed->claim.session_present);
+}
+
+TEST_P(RedisSessionStoreTest, LetsGoOfWhatAClaimWithoutAnAnswerMade) {
+  const std::string wills = redis().keys().front_wills(one->id().value());
+  redis().ask(wills, {"SET", wills, "so that the claim is made and fails"});
+  EXPECT_FALSE(try_claim(*one, {.expiry_seconds = 100, .will = will_of("w", 0s)}, key));
+  EXPECT_TRUE(eventually([&] {
+    const auto place = locate(*two);
+    return place && place->exists && !place->owner;
+  }));
+  // The connection was never accepted, and so nobody is to hear of its end.
+  EXPECT_EQ(redis()
+                .ask(redis().keys().session(key)[2], {"EXISTS", redis().keys().session(key)[2]})
+                .integer(),
+            0);
+}
+
+TEST_P(RedisSessionStoreTest, LetsGoOfNothingThatItClaimedSince) {
+  const std::string wills = redis().keys().front_wills(one->id().value());
+  redis().ask(wills, {"SET", wills, "so that the claim is made and fails"});
+  EXPECT_FALSE(try_claim(*one, {.expiry_seconds = 100, .will = will_of("w", 0s)}, key));
+  const SessionKey other("blue/other");
+  EXPECT_FALSE(try_claim(*one, {.expiry_seconds = 100, .will = will_of("w", 0s)}, other));
+  const Epoch epoch = claim(*one, {.expiry_seconds = 100}).epoch;
+  // Its turn would have come together with that of the other one.
+  ASSERT_TRUE(eventually([&] {
+    const auto place = wait_for<SessionStore::Place>(
+        two->loop(),
+        [&](Done<SessionStore::Place> done) { two->store().locate(other, std::move(done)); });
+    return place && place->exists && !place->owner;
+  }));
+  EXPECT_TRUE(put_delivery(*one, epoch, delivery_of(1, "x")));
+  const auto place = locate(*two);
+  ASSERT_TRUE(place);
+  EXPECT_TRUE(place->owner);
+}
+
+TEST_P(RedisSessionStoreTest, TakesWhatItsOwnerSaysThatItDoesNotHold) {
+  const Epoch epoch = claim(*one).epoch;
+  const auto owned = try_claim(*two, {.expiry_seconds = 100}, key);
+  ASSERT_TRUE(owned);
+  ASSERT_TRUE(owned->owned_by_other);
+  EXPECT_EQ(owned->owned_by_other->epoch, epoch);
+  // What it claimed since it said so is its own.
+  const Epoch later = claim(*one).epoch;
+  const auto refused =
+      try_claim(*two, {.expiry_seconds = 100, .not_held_by = owned->owned_by_other}, key);
+  ASSERT_TRUE(refused);
+  ASSERT_TRUE(refused->owned_by_other);
+  EXPECT_EQ(refused->owned_by_other->epoch, later);
+  const auto taken =
+      try_claim(*two, {.expiry_seconds = 100, .not_held_by = refused->owned_by_other}, key);
+  ASSERT_TRUE(taken);
+  EXPECT_FALSE(taken->owned_by_other);
+  EXPECT_TRUE(taken->claim.session_present);
+  EXPECT_FALSE(put_delivery(*one, later, delivery_of(1, "x")));
 }
 
 TEST_P(RedisSessionStoreTest, KeepsAnIdleSessionSmall) {

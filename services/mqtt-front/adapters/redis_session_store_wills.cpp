@@ -45,15 +45,12 @@ Result<std::string> WillSweeper::take(const std::string& session, const std::str
 Result<> WillSweeper::sweep_due() {
   const std::string list = keys_.due_wills();
   SLUICE_TRY_ASSIGN(const redis::Reply due,
-                    scripts_.due_wills.call(client_, {list}, {std::to_string(kWillsPerSweep)}));
+                    scripts_.due.call(client_, {list}, {std::to_string(kWillsPerSweep)}));
   for (std::size_t i = 0; i + 1 < due.items().size(); i += 2) {
     const std::string& session = due.items()[i].text();
     SLUICE_TRY_ASSIGN(const std::string later, take(session, ""));
-    if (later.empty()) {
-      SLUICE_TRY(scripts_.forget_will.call(client_, {list}, {session, due.items()[i + 1].text()}));
-    } else {
-      SLUICE_TRY(client_.call(redis::Command::on_key(list, {"ZADD", list, "XX", later, session})));
-    }
+    SLUICE_TRY(
+        scripts_.move_due.call(client_, {list}, {session, due.items()[i + 1].text(), later}));
   }
   return {};
 }

@@ -65,7 +65,7 @@ std::string_view name_of(int refusal) {
 Result<Authenticator::Verdict> result_of(const Verdict& verdict) {
   switch (verdict.kind) {
     case Verdict::Kind::kIdentity:
-      return Authenticator::Verdict{.identity = verdict.identity};
+      return Authenticator::Verdict{.identity = verdict.identity, .position = verdict.position};
     case Verdict::Kind::kRefused:
       return Authenticator::Verdict{.refusal = std::string(name_of(verdict.refusal))};
     case Verdict::Kind::kUnavailable:
@@ -100,6 +100,10 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
       });
     };
     resolve(key, std::move(question), std::move(waiter));
+  }
+
+  bool has_changed(const Identity& identity, std::uint64_t since) const {
+    return cache_.has_changed(identity, since);
   }
 
   void find_psk(std::string identity, std::move_only_function<void(std::optional<Secret>)> done) {
@@ -190,6 +194,9 @@ class RegistryAuthenticator::Handle final : public Authenticator {
   void authenticate(device::v1::AuthenticateRequest question,
                     Done<Authenticator::Verdict> done) override {
     state_->authenticate(std::move(question), post_, std::move(done));
+  }
+  bool has_changed(const Identity& identity, std::uint64_t since) const override {
+    return state_->has_changed(identity, since);
   }
 
  private:

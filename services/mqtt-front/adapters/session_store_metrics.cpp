@@ -26,6 +26,9 @@ SessionStoreMetrics::SessionStoreMetrics(Registry& registry)
                              "Wills handed to this front to publish.")),
       leases_lost(registry.counter("sluice_mqtt_session_store_leases_lost_total",
                                    "Times this front had to stop acting as an owner.")),
+      releases_failed(registry.counter(
+          "sluice_mqtt_session_store_releases_failed_total",
+          "Sessions of which the store may not know that this front has let go; tried again.")),
       data_losses(registry.counter("sluice_mqtt_session_store_data_losses_total",
                                    "Times the store was found to have lost its data.")),
       reloads(registry.counter(

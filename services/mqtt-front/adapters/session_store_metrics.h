@@ -14,7 +14,7 @@ struct SessionStoreMetrics {
   void refused(std::string_view bound) { refused_by(bound).add(); }
 
   Counter claims_new, claims_resumed, claims_taken_over, claims_owned, claims_failed;
-  Counter fenced, expired, wills, leases_lost, data_losses, reloads, damaged;
+  Counter fenced, expired, wills, leases_lost, releases_failed, data_losses, reloads, damaged;
   Gauge sessions, bytes, overdue, lease_valid;
 
  private:

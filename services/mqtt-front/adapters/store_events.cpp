@@ -1,8 +1,9 @@
 #include "adapters/store_events.h"
 
 #include <memory>
-#include <string>
 #include <utility>
+
+#include <sluice/base/planted_bug.h>
 
 namespace sluice::front {
 
@@ -36,13 +37,22 @@ void StoreEvents::on_retained_removed(std::string_view stored) {
 }
 
 void StoreEvents::on_fenced(const SessionKey& key, Epoch epoch) {
+  if (SLUICE_PLANTED_BUG("front_acts_after_fencing") ||
+      SLUICE_PLANTED_BUG("front_takes_over_unasked")) {
+    return;
+  }
   loops_.post(loops_.owner_of(key), [key, epoch](Broker& broker) { broker.fence(key, epoch); });
 }
 
-void StoreEvents::on_will_due(const SessionKey& key, mqtt::Message message) {
-  loops_.post(loops_.owner_of(key), [key, message = std::move(message)](Broker& broker) mutable {
-    broker.publish(tenant_of(key), std::make_shared<const mqtt::Message>(std::move(message)),
-                   [](Result<FanOutCounts>) {});
+void StoreEvents::on_will_due(const SessionKey& key, StoredWill will) {
+  loops_.post(loops_.owner_of(key), [key, will = std::move(will)](Broker& broker) mutable {
+    broker.publish_will(key, std::move(will));
+  });
+}
+
+void StoreEvents::on_session_ended(const SessionKey& key, std::vector<mqtt::Delivery> shared) {
+  loops_.post(loops_.owner_of(key), [key, shared = std::move(shared)](Broker& broker) {
+    broker.on_session_ended(key, shared);
   });
 }
 
@@ -52,7 +62,7 @@ void StoreEvents::on_lease(bool is_valid, bool sessions_lost) {
   } else {
     log_.warning("session_lease", {{"is_valid", false}, {"sessions_lost", sessions_lost}});
   }
-  if (!sessions_lost) return;
+  if (!sessions_lost || SLUICE_PLANTED_BUG("front_acts_after_fencing")) return;
   for (FrontLoop* loop : all_loops_) {
     loop->drop_all("another front may own the session");
   }

@@ -27,7 +27,8 @@ class StoreEvents final : public SessionStoreListener {
   void on_retained_put(const mqtt::MessagePtr& message) override;
   void on_retained_removed(std::string_view stored) override;
   void on_fenced(const SessionKey& key, Epoch epoch) override;
-  void on_will_due(const SessionKey& key, mqtt::Message message) override;
+  void on_will_due(const SessionKey& key, StoredWill will) override;
+  void on_session_ended(const SessionKey& key, std::vector<mqtt::Delivery> shared) override;
   void on_lease(bool is_valid, bool sessions_lost) override;
 
  private:

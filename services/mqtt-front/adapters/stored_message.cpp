@@ -19,9 +19,11 @@ constexpr std::uint8_t kHasExpiry = 0x20;
 constexpr std::uint8_t kHasProperties = 0x40;  // content type, response topic, user properties
 // Bits of a delivery's first byte beside QoS and retain.
 constexpr std::uint8_t kHasMessage = 0x08;
+constexpr std::uint8_t kIsShared = 0x10;
 // Bits of a subscription's options beside the QoS.
 constexpr std::uint8_t kNoLocal = 0x04;
 constexpr std::uint8_t kRetainAsPublished = 0x08;
+constexpr std::uint8_t kWide = 0x10;
 constexpr std::size_t kOptionsSize = 5;
 
 class Writer {
@@ -182,6 +184,37 @@ Result<mqtt::Message> decode_message(std::string_view record, const Moment& now)
   return *std::move(message);
 }
 
+std::string encode_will(const StoredWill& will, const Moment& now) {
+  Writer out;
+  out.reserve(size_hint(will.message));
+  out.byte(kVersion);
+  write_message(out, will.message, now);
+  // Behind all that earlier versions read.
+  if (will.origin) {
+    for (const std::string* text : {&will.origin->external_id, &will.origin->fleet,
+                                    &will.origin->device_class, &will.origin->schema_id}) {
+      out.text(*text);
+    }
+  }
+  return out.take();
+}
+
+Result<StoredWill> decode_will(std::string_view record, const Moment& now) {
+  Reader in(record);
+  if (in.byte() != kVersion) return fail(damaged("will"));
+  auto message = read_message(in, now);
+  if (!message) return fail(damaged("will"));
+  StoredWill will{.message = *std::move(message)};
+  if (in.left() == 0) return will;
+  WillOrigin& origin = will.origin.emplace();
+  for (std::string* text :
+       {&origin.external_id, &origin.fleet, &origin.device_class, &origin.schema_id}) {
+    *text = in.text();
+  }
+  if (!in.is_good()) return fail(damaged("will"));
+  return will;
+}
+
 std::string encode_delivery(const mqtt::Delivery& delivery, const Moment& now) {
   Writer out;
   if (delivery.message) out.reserve(size_hint(*delivery.message));
@@ -189,12 +222,17 @@ std::string encode_delivery(const mqtt::Delivery& delivery, const Moment& now) {
   auto flags = static_cast<std::uint8_t>(delivery.qos);
   if (delivery.retain) flags |= kRetain;
   if (delivery.message) flags |= kHasMessage;
+  if (delivery.share) flags |= kIsShared;
   out.byte(flags);
   out.byte(static_cast<std::uint8_t>(delivery.state));
   out.varint(delivery.packet_id);
   out.varint(delivery.subscription_ids.size());
   for (const std::uint32_t id : delivery.subscription_ids) out.varint(id);
   if (delivery.message) write_message(out, *delivery.message, now);
+  if (delivery.share) {
+    out.text(*delivery.share);
+    out.byte(delivery.given_on);
+  }
   return out.take();
 }
 
@@ -221,6 +259,10 @@ Result<mqtt::Delivery> decode_delivery(std::string_view record, std::uint64_t se
     auto message = read_message(in, now);
     if (!message) return fail(damaged("delivery"));
     delivery.message = std::make_shared<const mqtt::Message>(*std::move(message));
+  }
+  if (flags & kIsShared) {
+    delivery.share = std::make_shared<const std::string>(in.text());
+    delivery.given_on = in.byte();
   }
   if (!in.is_good()) return fail(damaged("delivery"));
   return delivery;
@@ -261,6 +303,7 @@ std::string encode_subscription_options(const StoredSubscription& subscription) 
   auto flags = static_cast<std::uint8_t>(subscription.qos);
   if (subscription.no_local) flags |= kNoLocal;
   if (subscription.retain_as_published) flags |= kRetainAsPublished;
+  if (subscription.is_wide) flags |= kWide;
   std::string out(1, static_cast<char>(flags));
   for (unsigned shift = 0; shift < 32; shift += 8) {
     out.push_back(static_cast<char>(subscription.subscription_id >> shift & 0xFF));
@@ -278,6 +321,8 @@ std::string encode_subscription(const StoredSubscription& subscription) {
   out += encode_subscription_options(subscription);
   return out;
 }
+
+std::size_t subscription_record_size(std::size_t name_size) { return 2 + name_size + kOptionsSize; }
 
 Result<std::vector<StoredSubscription>> decode_subscriptions(std::string_view list) {
   std::vector<StoredSubscription> subscriptions;
@@ -299,6 +344,7 @@ Result<std::vector<StoredSubscription>> decode_subscriptions(std::string_view li
     subscription.qos = *qos;
     subscription.no_local = (flags & kNoLocal) != 0;
     subscription.retain_as_published = (flags & kRetainAsPublished) != 0;
+    subscription.is_wide = (flags & kWide) != 0;
     for (unsigned shift = 0; shift < 32; shift += 8) {
       subscription.subscription_id |= std::uint32_t{in.byte()} << shift;
     }

@@ -29,7 +29,12 @@ struct Moment {
 std::string encode_message(const mqtt::Message& message, const Moment& now);
 Result<mqtt::Message> decode_message(std::string_view record, const Moment& now);
 
-/// The sequence is not part of the record: it names the record.
+/// A will without its delay, which is kept beside it.
+std::string encode_will(const StoredWill& will, const Moment& now);
+Result<StoredWill> decode_will(std::string_view record, const Moment& now);
+
+/// The sequence is not part of the record: it names the record. The second byte tells scripts all
+/// they need: the QoS in the lowest two bits, and 16 where it came by a shared subscription.
 std::string encode_delivery(const mqtt::Delivery& delivery, const Moment& now);
 Result<mqtt::Delivery> decode_delivery(std::string_view record, std::uint64_t sequence,
                                        const Moment& now);
@@ -46,6 +51,7 @@ std::string encode_subscription_options(const StoredSubscription& subscription);
 /// A list of them as the session's record holds it: a little-endian u16 with the size of the name,
 /// the name, the options; so plain that Redis' Lua can splice it.
 std::string encode_subscription(const StoredSubscription& subscription);
+std::size_t subscription_record_size(std::size_t name_size);
 Result<std::vector<StoredSubscription>> decode_subscriptions(std::string_view list);
 
 }  // namespace sluice::front

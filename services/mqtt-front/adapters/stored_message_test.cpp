@@ -127,5 +127,40 @@ TEST(StoredMessage, KeepsAListOfSubscriptions) {
   EXPECT_TRUE(decode_subscriptions("")->empty());
 }
 
+TEST(StoredMessage, KeepsTheShareThatADeliveryCameBy) {
+  testing::SimClock clock;
+  const Moment now = Moment::of(clock);
+  mqtt::Delivery delivery = full_delivery(clock);
+  const std::string without = encode_delivery(delivery, now);
+  EXPECT_EQ(without[1] & 16, 0);
+  delivery.share = std::make_shared<const std::string>("$share/g/a/#");
+  delivery.given_on = 7;
+  const std::string record = encode_delivery(delivery, now);
+  EXPECT_EQ(record[1] & 16, 16) << "scripts look for it there";
+  EXPECT_EQ(record[1] & 3, 1);
+  const auto read = decode_delivery(record, 7, now);
+  ASSERT_TRUE(read && read->share);
+  EXPECT_EQ(*read->share, *delivery.share);
+  EXPECT_EQ(read->given_on, 7);
+  EXPECT_FALSE(decode_delivery(without, 7, now)->share);
+  EXPECT_FALSE(decode_delivery(std::string_view(record).substr(0, record.size() - 3), 7, now));
+}
+
+TEST(StoredMessage, KeepsTheOriginOfAWill) {
+  testing::SimClock clock;
+  const Moment now = Moment::of(clock);
+  StoredWill will{.message = full_message(clock)};
+  EXPECT_FALSE(decode_will(encode_will(will, now), now)->origin);
+  EXPECT_FALSE(decode_will(encode_message(will.message, now), now)->origin)
+      << "as earlier versions wrote it";
+  will.origin = WillOrigin{.fleet = "north", .device_class = "meter", .schema_id = "v1"};
+  const auto read = decode_will(encode_will(will, now), now);
+  ASSERT_TRUE(read);
+  expect_same(read->message, will.message);
+  EXPECT_EQ(read->origin, will.origin);
+  const std::string record = encode_will(will, now);
+  EXPECT_FALSE(decode_will(std::string_view(record).substr(0, record.size() - 1), now));
+}
+
 }  // namespace
 }  // namespace sluice::front

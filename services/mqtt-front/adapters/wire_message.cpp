@@ -26,6 +26,8 @@ constexpr std::uint32_t kMaxSubscriptionId = 268'435'455;
 constexpr std::int64_t kFarMs = std::int64_t{100} * 365 * 24 * 3600 * 1000;
 // A tenant, a '/' and a device; client ids of the conformance profile never leave their process.
 constexpr std::size_t kMaxSession = 256;
+// What Delivery::given_on can say.
+constexpr std::uint32_t kMaxGivenOn = 255;
 
 /// Collects the faults of one message.
 class Faults {
@@ -54,6 +56,10 @@ bool is_text(std::string_view text) {
 }
 
 bool is_topic(std::string_view topic) { return mqtt::is_valid_topic(topic) && is_text(topic); }
+
+bool is_share(std::string_view text) {
+  return mqtt::is_shared(text) && mqtt::parse_shared(text).has_value() && is_text(text);
+}
 
 void append_text(std::string_view text, std::string& out) {
   out.push_back(static_cast<char>(text.size() >> 8));
@@ -134,6 +140,9 @@ Result<Addressed> from_wire(const mqtt::v1::Delivery& wire, const Moment& now,
       std::ranges::all_of(wire.subscription_ids(),
                           [](std::uint32_t id) { return id > 0 && id <= kMaxSubscriptionId; }),
       "subscription_ids", "hold what is no subscription identifier");
+  faults.expect(wire.share().empty() || is_share(wire.share()), "share",
+                "is no shared subscription");
+  faults.expect(wire.given_on() <= kMaxGivenOn, "given_on", "is more often than any is given on");
   if (auto error = faults.take()) return fail(*std::move(error));
   SLUICE_TRY_ASSIGN(auto message,
                     from_wire(wire.message(), {}, now, std::format("{}.message", where)));
@@ -145,6 +154,8 @@ Result<Addressed> from_wire(const mqtt::v1::Delivery& wire, const Moment& now,
   delivery.retain = message.retain;
   delivery.subscription_ids.assign(wire.subscription_ids().begin(), wire.subscription_ids().end());
   delivery.message = std::make_shared<const mqtt::Message>(std::move(message));
+  if (!wire.share().empty()) delivery.share = std::make_shared<const std::string>(wire.share());
+  delivery.given_on = static_cast<std::uint8_t>(wire.given_on());
   return addressed;
 }
 
@@ -156,6 +167,8 @@ void to_wire(const SessionKey& key, const Parcel& parcel, const Moment& now,
   wire.set_by_own_filters(parcel.by_own_filters);
   wire.mutable_subscription_ids()->Add(delivery.subscription_ids.begin(),
                                        delivery.subscription_ids.end());
+  if (delivery.share) wire.set_share(*delivery.share);
+  wire.set_given_on(delivery.given_on);
   mqtt::v1::Message& out = *wire.mutable_message();
   out.set_topic(message.topic);
   out.set_payload(message.payload);

@@ -61,7 +61,7 @@ class ConnectionAdmission {
 
   /// The device has proven who it is. Reason codes: 0x9F for rates, 0x8A for a ban.
   ConnectionVerdict admit_client(const SessionKey& key, TenantMeter& tenant, MonoTime now);
-  /// Its connection ended, for whatever reason but our own shutdown.
+  /// Its connection ended, for whatever reason but a DISCONNECT of its own and our shutdown.
   void on_disconnect(const SessionKey& key, MonoTime now);
   std::size_t clients() const;
 

@@ -82,13 +82,14 @@ void Broker::claim(Client& client) {
   }
 }
 
-void Broker::ask_store(Client& client) {
+void Broker::ask_store(Client& client, std::optional<SessionStore::Owned> not_held_by) {
   client.owns_session_ = true;
   ++client.in_flight_;
   ports_.store.claim(client.key(),
                      {.clean_start = client.arrival_->clean_start,
                       .expiry_seconds = client.arrival_->expiry_seconds,
-                      .will = client.arrival_->will},
+                      .will = client.arrival_->will,
+                      .not_held_by = std::move(not_held_by)},
                      [this, &client](Result<SessionStore::ClaimOutcome> outcome) {
                        --client.in_flight_;
                        on_claimed(client, std::move(outcome));
@@ -103,6 +104,13 @@ void Broker::on_claimed(Client& client, Result<SessionStore::ClaimOutcome> outco
     client.is_released_ = true;  // nothing was claimed
     return on_released(client);
   }
+  // From here on changes find it; one that came while it was between two loops, or waited for its
+  // identity's answer to be carried here, found nobody.
+  if (!client.has_ended_ &&
+      ports_.authenticator.has_changed(*client.identity_, client.arrival_->proven_at) &&
+      !SLUICE_PLANTED_BUG("front_trusts_an_identity_that_changed")) {
+    client.refuse(mqtt::ReasonCode::kServerBusy, "identity_changed");
+  }
   if (outcome->owned_by_other) {
     if (client.has_ended_) {
       client.is_released_ = true;
@@ -110,18 +118,26 @@ void Broker::on_claimed(Client& client, Result<SessionStore::ClaimOutcome> outco
     }
     ++client.in_flight_;
     // Whatever the answer, the store knows best; Neighbours sees to it that this is no busy loop.
-    ports_.neighbours.release(*outcome->owned_by_other, client.key(), [this, &client](Result<>) {
-      --client.in_flight_;
-      if (!client.has_ended_) return ask_store(client);
-      client.is_released_ = true;
-      on_released(client);
-    });
+    // But an owner that holds nothing cannot let go of it: what it told the store was lost.
+    const SessionStore::Owned owned = *std::move(outcome->owned_by_other);
+    ports_.neighbours.release(
+        owned, client.key(), [this, &client, owned](const Result<>& released) {
+          --client.in_flight_;
+          if (!client.has_ended_) {
+            const bool is_not_held = !released && released.error().reason() == "not_held" &&
+                                     !SLUICE_PLANTED_BUG("front_waits_for_who_let_go");
+            return ask_store(client, is_not_held ? std::optional(owned) : std::nullopt);
+          }
+          client.is_released_ = true;
+          on_released(client);
+        });
     return;
   }
   client.epoch_ = outcome->claim.epoch;
   if (client.has_ended_) {
     // It went away meanwhile: what was claimed goes back as it was.
     client.expiry_seconds_ = client.arrival_->expiry_seconds;
+    client.is_in_store_ = ports_.store.is_durable() && client.expiry_seconds_ > 0;
     client.subscriptions_ = std::move(outcome->claim.session.subscriptions);
     client.session_.set_next_sequence(outcome->claim.session.next_sequence);
     for (auto& delivery : outcome->claim.session.deliveries) {
@@ -157,13 +173,6 @@ void Broker::on_ended(Client& client) {
   // there.
 }
 
-void Broker::fire_will(Client& client) {
-  const auto will = std::exchange(client.will_, nullptr);
-  mqtt::Message& message = will->stored.message;
-  if (will->lifetime) message.expires_at = ports_.clock.mono() + *will->lifetime;
-  client.publish_will(std::move(message));
-}
-
 void Broker::release_session(Client& client) {
   if (std::exchange(client.is_released_, true)) return;
   if (!client.outlives_connection()) {
@@ -180,6 +189,8 @@ void Broker::release_session(Client& client) {
   if (options_.is_conformance_profile && client.outlives_connection()) {
     left_sessions_.insert(client.key());
   }
+  // Before the session is let go of, so that its messages go ahead of those to come.
+  if (!client.outlives_connection() && !client.is_in_store_) give_on_rest(client);
   SessionStore::Release release{.expiry_seconds = client.expiry_seconds_};
   if (client.will_) {
     release.will = std::move(client.will_->stored);
@@ -217,21 +228,6 @@ void Broker::on_released(Client& client) {
   for (Client::Waiting& parcel : parcels) deliver_waiting(client.key(), std::move(parcel));
   --client.in_flight_;
   settle(client);
-}
-
-void Broker::release(const SessionKey& key, Epoch epoch, Done<bool> done) {
-  Client* const client = find(key);
-  if (client == nullptr || client->epoch_ > epoch) return done(false);
-  client->rare().release_waiters.push_back(std::move(done));
-  if (!client->has_ended_) {
-    client->disconnect(mqtt::ReasonCode::kSessionTakenOver, "taken over by another front");
-  }
-}
-
-void Broker::fence(const SessionKey& key, Epoch epoch) {
-  Client* const client = find(key);
-  if (client == nullptr || !client->is_accepted_ || client->epoch_ > epoch) return;
-  client->cut_off(mqtt::ReasonCode::kSessionTakenOver, "taken over by another front");
 }
 
 bool Broker::came_back(Client& client, const Result<>& done) {
@@ -285,53 +281,6 @@ bool Broker::is_own_filter(const Identity& identity, std::string_view filter) co
     if (spelling.with_below && covers(spelling.alias + "/#", filter)) return true;
   }
   return false;
-}
-
-void Broker::drop_all(std::string_view reason) {
-  is_dropping_ = true;
-  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    if (Client* const client = slots_[slot].get(); client != nullptr && !client->has_ended_) {
-      client->cut_off(mqtt::ReasonCode::kServerUnavailable, reason);
-    }
-  }
-  is_dropping_ = false;
-}
-
-bool Broker::drain_some(std::size_t count, std::string_view server_reference) {
-  is_draining_ = true;
-  server_reference_ = server_reference;
-  for (std::size_t slot = 0; slot < slots_.size() && count > 0; ++slot) {
-    Client* const client = slots_[slot].get();
-    if (client == nullptr || client->has_ended_) continue;
-    client->disconnect(mqtt::ReasonCode::kUseAnotherServer, "draining", server_reference);
-    --count;
-  }
-  return count == 0;
-}
-
-void Broker::on_change(const DeviceChange& change) {
-  if (change.scope == DeviceChange::Scope::kDevice) {
-    const SessionKey key = session_key(change.tenant, change.name);
-    const auto waiting = waiting_.find(key);
-    Client* const next = waiting == waiting_.end() ? nullptr : waiting->second;
-    if (Client* const client = find(key); client != nullptr) apply(change, *client);
-    if (next != nullptr) apply(change, *next);
-    return;
-  }
-  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    if (Client* const client = slots_[slot].get(); client != nullptr) apply(change, *client);
-  }
-}
-
-void Broker::apply(const DeviceChange& change, Client& client) {
-  if (client.has_ended_ || client.identity_ == nullptr) return;
-  const SessionEffect effect = effect_on_session(change, *client.identity_);
-  if (effect.action == SessionEffect::Action::kKeep) return;
-  // Rights are not exchanged under a live connection: what was subscribed or is under way by the
-  // old ones would have to be judged anew one by one. The device connects again and has the new.
-  const bool is_over = effect.action == SessionEffect::Action::kEnd;
-  client.disconnect(mqtt::ReasonCode::kAdministrativeAction,
-                    is_over ? effect.reason : "rights_changed");
 }
 
 bool Broker::retain(std::string_view tenant, mqtt::MessagePtr message) {

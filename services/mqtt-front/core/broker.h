@@ -3,6 +3,7 @@
 #include "core/admission.h"
 #include "core/client.h"
 #include "core/device_change.h"
+#include "core/device_records.h"
 #include "core/front_metrics.h"
 #include "core/options.h"
 #include "core/retained_messages.h"
@@ -93,6 +94,9 @@ class Broker {
   /// becomes of them.
   static constexpr std::uint64_t kEventToken = ~std::uint64_t{1};
 
+  /// Such a record. Where there is no room it waits, as wills do, and in the order of the calls.
+  void append_event(const RecordSink::Record& record);
+
   /// What became of a record.
   struct Stored {
     std::uint64_t token = 0;
@@ -116,6 +120,12 @@ class Broker {
   /// of the other would hand the message to and fro.
   void deliver_here(const SessionKey& key, Parcel parcel, Done<Neighbours::Outcome> done);
 
+  /// Of this loop or another: see SessionStoreListener.
+  void on_session_ended(const SessionKey& key, const std::vector<mqtt::Delivery>& shared);
+  /// A will that comes from the store, as that of a connection is published at its end: to
+  /// subscribers, and to Kafka where a publish of the device would go there.
+  void publish_will(const SessionKey& key, StoredWill will);
+
   /// Ends the session's connection for another front; answers when nothing more will come of it.
   void release(const SessionKey& key, Epoch epoch, Done<bool> done);
 
@@ -130,6 +140,9 @@ class Broker {
   void drop_all(std::string_view reason);
   /// One session has a later owner: its connection ends, and nothing more comes of it here.
   void fence(const SessionKey& key, Epoch epoch);
+
+  /// What the conformance profile does for kResetTopic: nothing is left of this loop but `client`.
+  void reset_profile(const Client* client);
 
   std::size_t clients() const { return clients_by_key_.size(); }
   /// Those as well that have not said who they are, or that have ended and wait for what they
@@ -152,7 +165,7 @@ class Broker {
   };
 
   // Claiming a session: one client at a time holds it, one at most waits for it.
-  void ask_store(Client& client);
+  void ask_store(Client& client, std::optional<SessionStore::Owned> not_held_by = {});
   void on_claimed(Client& client, Result<SessionStore::ClaimOutcome> outcome);
   void on_ended(Client& client);
   void release_session(Client& client);
@@ -167,6 +180,12 @@ class Broker {
   // Publishing.
   void append(Client& client, const mqtt::Publish& publish, mqtt::PublishId id,
               const RecordSink::Record& record);
+  /// Nobody waits for what becomes of it.
+  void append_alone(mqtt::Qos qos, const RecordSink::Record& record);
+  enum class Offered : std::uint8_t { kTaken, kNoRoom, kRefused };
+  Offered offer(const RecordSink::Record& record, std::uint64_t token);
+  void stall(const RecordSink::Record& record, std::uint64_t token);
+  RecordStamp stamp();
   bool retain(std::string_view tenant, mqtt::MessagePtr message);
   /// `own`: how the publisher itself gets it, by its own subscriptions.
   void publish(const SessionKey& publisher, std::string_view tenant, mqtt::MessagePtr message,
@@ -180,9 +199,32 @@ class Broker {
   void enqueue_offline(const SessionKey& key, const SessionStore::Place& place, Parcel parcel,
                        Done<Neighbours::Outcome> done);
   void fire_will(Client& client);
-  /// What the conformance profile does for kResetTopic: nothing is left of this loop but `client`.
-  void reset_profile(const Client& client);
   void apply(const DeviceChange& change, Client& client);
+
+  // Shared subscriptions, broker_shared.cpp.
+  /// A message on its way through the members of its group, until one keeps it.
+  struct Passing {
+    std::vector<SessionKey> had{};  // and have not kept it
+    mqtt::MessagePtr message{};
+    mqtt::SharePtr share{};
+    std::uint8_t given_on = 0;
+    mqtt::Qos qos{};  // of the last try
+    bool was_full = false;
+    bool has_failed = false;  // a member of which nobody knows whether it has it
+    Done<Neighbours::Outcome> done{};
+  };
+  static mqtt::Delivery delivery_to(Target& target, const mqtt::MessagePtr& message);
+  void send_to_member(Target target, Passing passing);
+  void on_member_answered(Passing passing, Result<Neighbours::Outcome> outcome);
+  /// To another member than `from`; `done` tells whether one has kept it.
+  void give_on(const SessionKey& from, const mqtt::Delivery& delivery,
+               Done<Neighbours::Outcome> done);
+  void give_on_ended(const SessionKey& from, const mqtt::Delivery& delivery, bool store_has_it);
+  /// What only the client's session in memory had; it ends.
+  void give_on_rest(Client& client);
+  /// What was taken out of a session that goes on; what nobody takes goes back to it.
+  void give_on_taken(const SessionKey& from, Epoch epoch, bool store_has_it,
+                     std::vector<mqtt::Delivery> taken);
 
   Client* find(const SessionKey& key);
   bool is_own_filter(const Identity& identity, std::string_view filter) const;

@@ -190,6 +190,31 @@ TEST_F(Connecting, AsksTheOtherFrontToLetGoAndClaimsAgain) {
   EXPECT_THAT(front.neighbours.released, ElementsAre(kD1));
 }
 
+TEST_F(Connecting, TakesASessionOfWhichItsOwnerSaysThatItHoldsNone) {
+  front.store.foreign_claim(kD1);
+  front.neighbours.holds_sessions = false;
+  front.neighbours.on_release = [&, asked = 0](const SessionKey&) mutable {
+    if (++asked > 5) front.neighbours.holds_sessions = true, front.store.foreign_release(kD1);
+  };
+  TestClient client(front);
+  client.hello.clean_start = false;
+  EXPECT_THAT(client.connect("d1").received(), ElementsAre("connack 0x00 present"));
+  EXPECT_THAT(front.neighbours.released, ElementsAre(kD1));
+}
+
+TEST_F(Connecting, AsksAgainForASessionThatItsOwnerClaimedAnewMeanwhile) {
+  front.store.foreign_claim(kD1);
+  front.neighbours.holds_sessions = false;
+  front.neighbours.on_release = [&](const SessionKey&) {
+    if (front.neighbours.released.size() == 1) front.store.foreign_claim(kD1);
+    if (front.neighbours.released.size() > 5) front.store.foreign_release(kD1);
+  };
+  TestClient client(front);
+  client.hello.clean_start = false;
+  EXPECT_THAT(client.connect("d1").received(), ElementsAre("connack 0x00 present"));
+  EXPECT_THAT(front.neighbours.released, ElementsAre(kD1, kD1));
+}
+
 TEST_F(Connecting, LetsNothingBeClaimedForAClientThatWentWhileTheOtherFrontWasAsked) {
   front.store.foreign_claim(kD1);
   TestClient client(front);
@@ -291,6 +316,21 @@ TEST_F(Connecting, AppliesAChangeAlsoToWhoWaitsForTheSession) {
   EXPECT_EQ(front.broker->clients(), 0U);
 }
 
+TEST_F(Connecting, RefusesAnIdentityThatAChangePassedByOnItsWay) {
+  front.authenticator.position = 5;
+  TestClient client(front);
+  client.hello.client_id = "d1";
+  client.send_connect();
+  front.tasks.run_one();               // proven, and on its way to its session
+  front.authenticator.changed_at = 6;  // its loop has heard of that already, and found nobody
+  front.settle();
+  EXPECT_THAT(client.received(), ElementsAre("connack 0x89"));
+  EXPECT_EQ(front.broker->clients(), 0U);
+  TestClient again(front);  // asks anew, and is told what holds now
+  front.authenticator.position = 6;
+  EXPECT_THAT(again.connect("d1").received(), ElementsAre("connack 0x00"));
+}
+
 TEST_F(Connecting, DrainsSomeAtATime) {
   front.add_device("d2");
   TestClient one(front);
@@ -320,10 +360,21 @@ TEST(Flapping, GetsAClientBanned) {
   front.add_device("d1");
   for (int i = 0; i < 2; ++i) {
     TestClient client(front);
-    client.connect("d1").disconnect();
+    client.connect("d1").lose();
+    front.settle();
   }
   TestClient client(front);
   EXPECT_THAT(client.connect("d1").received(), ElementsAre("connack 0x8A"));
+}
+
+TEST(Flapping, IsNotToSayGoodbye) {
+  TestFront front({}, {.flapping_disconnects = 2});
+  front.add_device("d1");
+  for (int i = 0; i < 5; ++i) {
+    TestClient client(front);
+    EXPECT_THAT(client.connect("d1").received(), ElementsAre("connack 0x00"));
+    client.disconnect();
+  }
 }
 
 TEST(Flapping, IsNotWhatTheFrontItselfEnds) {

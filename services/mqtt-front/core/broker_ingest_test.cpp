@@ -1,5 +1,6 @@
 #include "testing/test_front.h"
 
+#include <sluice/base/planted_bug.h>
 #include <sluice/limits/v1/limit_change.pb.h>
 #include <sluice/shadow/v1/shadow_request.pb.h>
 #include <sluice/telemetry/v1/raw_message.pb.h>
@@ -188,6 +189,7 @@ TEST_P(Exactly, KnowsAPublishOfAConnectionThatDiedBeforeKafkaAnswered) {
   EXPECT_THAT(next.received(), ElementsAre("pubrec 9"));
   EXPECT_EQ(front.sink.records.size(), 1U);
   next.acknowledge(mqtt::PacketType::kPubrel, 9);
+  front.settle();
   EXPECT_THAT(next.received(), ElementsAre("pubcomp 9"));
   next.lose();
   front.settle();
@@ -201,6 +203,23 @@ TEST_F(DurableIngest, TellsTheStoreOfAQos2PublishBeforeTheClient) {
   EXPECT_THAT(front.store.entries.at(kD1).session.inbound_qos2, ElementsAre(9));
   front.tasks.run();
   EXPECT_THAT(client->received(), ElementsAre("pubrec 9"));
+}
+
+// A front that died between the two would leave an id that swallows the client's next message.
+TEST_F(DurableIngest, LetsAClientUseAPacketIdAgainOnlyWhenTheStoreHasForgottenIt) {
+  const auto completes_early = [this] {
+    client->publish(telemetry(), "x", Qos::kExactlyOnce, 9);
+    front.complete();
+    client->received();
+    client->acknowledge(mqtt::PacketType::kPubrel, 9);
+    const bool is_early = !client->received().empty();
+    front.settle();
+    return is_early;
+  };
+  EXPECT_FALSE(completes_early());
+  EXPECT_THAT(front.store.entries.at(kD1).session.inbound_qos2, IsEmpty());
+  const ScopedPlantedBug bug("front_completes_unforgotten");
+  EXPECT_TRUE(completes_early());
 }
 
 TEST_F(DurableIngest, TellsTheStoreAlsoOfAQos2PublishThatIsNotForKafka) {
@@ -304,6 +323,21 @@ TEST_F(Ingest, HoldsATenantToAChangeOfItsLimits) {
   EXPECT_TRUE(client->paused_until());
   EXPECT_EQ(front.sink.records.size(), 2U);
   ASSERT_TRUE(front.broker->on_limit("blue", nullptr));
+}
+
+TEST_F(Ingest, SendsEventsInTheirOrderWhenThereIsRoomAgain) {
+  front.sink.room = 0;
+  front.broker->append_event({.topic = "device.events", .key = "blue/d1", .value = "opened"});
+  front.sink.room = 1;
+  front.broker->append_event({.topic = "device.events", .key = "blue/d1", .value = "closed"});
+  EXPECT_TRUE(front.sink.records.empty()) << "the later one would go ahead";
+  front.broker->retry_records();
+  front.sink.room = 1'000'000;
+  front.broker->retry_records();
+  ASSERT_EQ(front.sink.records.size(), 2U);
+  EXPECT_EQ(front.sink.records[0].value, "opened");
+  EXPECT_EQ(front.sink.records[1].value, "closed");
+  EXPECT_EQ(front.dropped("device_event"), 0U);
 }
 
 TEST_F(Ingest, FreesAClientOnlyWhenKafkaHasAnsweredForIt) {

@@ -1,7 +1,6 @@
 #include "core/broker.h"
 #include "core/own_delivery.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -44,14 +43,6 @@ class FanOut {
 
 }  // namespace
 
-Result<> Broker::on_limit(std::string_view tenant, const limits::v1::LimitChange* change) {
-  if (change != nullptr) {
-    return tenant_limits_.apply(*change, ports_.clock.wall(), ports_.clock.mono());
-  }
-  tenant_limits_.clear(tenant);
-  return {};
-}
-
 void Broker::publish(std::string_view tenant, mqtt::MessagePtr message, Done<FanOutCounts> done) {
   if (message->retain) retain(tenant, message);
   publish(SessionKey(), tenant, std::move(message), std::nullopt, std::move(done));
@@ -69,12 +60,15 @@ void Broker::publish(const SessionKey& publisher, std::string_view tenant, mqtt:
   if (!routes.is_empty()) {
     for (Target& target : routes.match(message->topic, publisher)) {
       fan_out->expect();
-      send_to(target.key,
-              {.delivery = {.message = message,
-                            .qos = std::min(message->qos, target.qos),
-                            .retain = target.retain_as_published && message->retain,
-                            .subscription_ids = std::move(target.subscription_ids)}},
-              [fan_out](Result<Outcome> outcome) { fan_out->add(outcome); });
+      auto counted = [fan_out](Result<Outcome> outcome) { fan_out->add(outcome); };
+      if (target.share && message->qos != mqtt::Qos::kAtMostOnce) {
+        mqtt::SharePtr share = target.share;
+        send_to_member(std::move(target),
+                       {.message = message, .share = std::move(share), .done = std::move(counted)});
+        continue;
+      }
+      const SessionKey key = target.key;
+      send_to(key, {.delivery = delivery_to(target, message)}, std::move(counted));
     }
   }
   // The device whose topic it is, by its own subscriptions; its own publishes were seen to already.

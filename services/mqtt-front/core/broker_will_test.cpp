@@ -1,5 +1,7 @@
 #include "testing/test_front.h"
 
+#include <array>
+
 #include <sluice/telemetry/v1/raw_message.pb.h>
 
 #include <gmock/gmock.h>
@@ -166,6 +168,74 @@ TEST_F(Wills, GoToKafkaWhereAPublishWould) {
   ASSERT_TRUE(raw.ParseFromString(front.sink.records[0].value));
   EXPECT_EQ(raw.stream(), "gone");
   EXPECT_EQ(raw.payload(), "bye");
+}
+
+telemetry::v1::RawMessage raw_of(const FakeSink::Taken& record) {
+  telemetry::v1::RawMessage raw;
+  EXPECT_TRUE(raw.ParseFromString(record.value));
+  raw.clear_message_id();
+  return raw;
+}
+
+TEST_F(Wills, ThatComeFromTheStoreGoTheSameWayAsThoseOfAConnection) {
+  const auto user = std::to_array<std::uint8_t>({0x26, 0, 3, 's', 'e', 'q', 0, 1, '7'});
+  client.hello.will->topic = "tenant/blue/device/d1/events/gone";
+  client.hello.will->properties.content_type = "application/json";
+  client.hello.will->properties.user = mqtt::UserProperties(std::as_bytes(std::span(user)), 1);
+  come(100);
+  client.lose();
+  front.settle();
+  TestClient again(front);
+  again.hello = client.hello;
+  again.hello.will->properties.delay_seconds = 30;
+  again.connect("d1").lose();
+  front.settle();
+  ASSERT_EQ(front.sink.records.size(), 1U);
+  front.broker->publish_will(kD1, front.store.take_will(kD1));
+  front.settle();
+  ASSERT_EQ(front.sink.records.size(), 2U);
+  EXPECT_EQ(front.sink.records[0].topic, front.sink.records[1].topic);
+  EXPECT_EQ(front.sink.records[0].key, front.sink.records[1].key);
+  const auto live = raw_of(front.sink.records[0]);
+  EXPECT_EQ(live.SerializeAsString(), raw_of(front.sink.records[1]).SerializeAsString());
+  EXPECT_EQ(live.fleet(), "north");
+  EXPECT_EQ(live.device_type(), "meter");
+  EXPECT_EQ(live.schema_id(), "meter-v1");
+  EXPECT_EQ(live.stream(), "gone");
+  EXPECT_EQ(live.content_type(), "application/json");
+}
+
+TEST_F(Wills, ThatComeFromTheStoreAreRequestsWhereAPublishWouldBe) {
+  client.hello.will->topic = "tenant/blue/device/d1/shadow/update";
+  come(100, 30);
+  client.lose();
+  front.settle();
+  front.broker->publish_will(kD1, front.store.take_will(kD1));
+  ASSERT_EQ(front.sink.records.size(), 1U);
+  EXPECT_EQ(front.sink.records[0].topic, "shadow.requests");
+}
+
+TEST_F(Wills, ThatComeFromTheStoreAreForSubscribersAlone) {
+  come(100, 30);
+  client.lose();
+  EXPECT_THAT(heard(), IsEmpty());
+  const StoredWill will = front.store.take_will(kD1);
+  EXPECT_FALSE(will.origin) << "what it carries is for nothing";
+  front.broker->publish_will(kD1, will);
+  EXPECT_THAT(heard(), ElementsAre(kSent));
+  EXPECT_THAT(front.sink.records, IsEmpty());
+}
+
+TEST_F(Wills, WaitForRoomInKafka) {
+  client.hello.will->topic = "tenant/blue/device/d1/events/gone";
+  come(100);
+  front.sink.room = 0;
+  client.lose();
+  front.settle();
+  EXPECT_THAT(front.sink.records, IsEmpty());
+  front.sink.room = 10;
+  front.broker->retry_records();
+  EXPECT_EQ(front.sink.records.size(), 1U);
 }
 
 TEST_F(Wills, AreRetainedWhenAsked) {

@@ -7,9 +7,12 @@
 #include <utility>
 
 #include <sluice/base/check.h>
+#include <sluice/base/planted_bug.h>
 
 namespace sluice::front {
 namespace {
+
+constexpr std::string_view kClientDisconnect = "client_disconnect";
 
 /// What comes nearest to it of the reasons that a CONNACK may give, [MQTT5-3.2.2.2].
 mqtt::ReasonCode connack_reason(mqtt::ReasonCode reason) {
@@ -70,8 +73,7 @@ void Client::on_close(const mqtt::Close& close) {
     broker_.ports_.observer.on_refused(*peer_, arrival_ ? arrival_->client_id : std::string_view(),
                                        close.reason, close.what);
   }
-  end(close.by_client ? std::string_view("client_disconnect") : mqtt::to_string(close.reason),
-      close.publishes_will);
+  end(close.by_client ? kClientDisconnect : mqtt::to_string(close.reason), close.publishes_will);
 }
 
 void Client::disconnect(mqtt::ReasonCode reason, std::string_view reason_string,
@@ -101,7 +103,11 @@ void Client::end(std::string_view reason, bool publishes_will) {
     broker_.ports_.metrics.connections.add(-1);
     broker_.ports_.metrics.count_ended(reason);
     broker_.ports_.observer.on_ended(*this, epoch_.value(), reason);
-    if (tenant_ && !broker_.is_draining_ && !broker_.is_dropping_) {
+    // A device that says goodbye is no flapping one: how often it may come is
+    // connects_per_client's to say.
+    const bool is_clean =
+        reason == kClientDisconnect && !SLUICE_PLANTED_BUG("front_bans_the_polite");
+    if (tenant_ && !is_clean && !broker_.is_draining_ && !broker_.is_dropping_) {
       broker_.ports_.admission.on_disconnect(key_, broker_.ports_.clock.mono());
     }
   }
@@ -119,12 +125,33 @@ StoredSession Client::snapshot() const {
 }
 
 void Client::on_publish_released(std::uint16_t packet_id) {
-  if (!broker_.ports_.store.is_durable() || !outlives_connection()) return;
-  ++in_flight_;
-  broker_.ports_.store.remove_inbound(key_, epoch_, packet_id, [this](Result<> done) {
-    broker_.came_back(*this, done);
-    broker_.settle(*this);
-  });
+  if (!broker_.ports_.store.is_durable() || !outlives_connection()) {
+    return connection_.release_done(packet_id, output_);
+  }
+  ++in_flight_, ++qos2_in_flight_;  // the session is not let go of before the store has done it
+  forget_inbound(packet_id);
+  if (SLUICE_PLANTED_BUG("front_completes_unforgotten")) {
+    connection_.release_done(packet_id, output_);
+  }
+}
+
+// A packet id that the store still took for half done would swallow the next message that has it,
+// in a later connection: acknowledged, and in Kafka never. Hence the client is told, and may use it
+// again, only once the store has forgotten it, and the store is asked until it has. One that cannot
+// be reached answers when its commands run out of time, so this is no busy loop.
+void Client::forget_inbound(std::uint16_t packet_id) {
+  broker_.ports_.store.remove_inbound(
+      key_, epoch_, packet_id, [this, packet_id](const Result<>& done) {
+        if (!done && is_retryable(done.error().code()) && done.error().reason() != "fenced") {
+          return forget_inbound(packet_id);
+        }
+        --qos2_in_flight_;
+        if (broker_.came_back(*this, done) && done && link_ != nullptr && !has_ended_) {
+          connection_.release_done(packet_id, output_);
+          link_->send_soon();
+        }
+        broker_.settle(*this);
+      });
 }
 
 void Client::on_outbound_changed(const mqtt::Delivery& delivery) {

@@ -57,6 +57,7 @@ struct Arrival {
   std::string client_id{};
   bool clean_start = true;
   bool has_assigned_id = false;
+  std::uint64_t proven_at = 0;  // Authenticator::Verdict::position
   mqtt::Version version = mqtt::Version::kV5;
   std::uint16_t keep_alive_seconds = 0;
   std::uint32_t expiry_seconds = 0;
@@ -137,6 +138,8 @@ class Client final : private mqtt::ConnectionEvents {
   void refuse(mqtt::ReasonCode reason, std::string_view limit_or_reason);
   void on_session(SessionStore::Claim claim);
   void restore_routes();
+  /// What a will that goes to Kafka must carry; nullopt: this one goes to subscribers alone.
+  std::optional<WillOrigin> origin_of_will(std::string_view topic) const;
 
   // Publishing, client_publish.cpp.
   TopicRoute& route_for(std::string_view topic);
@@ -144,9 +147,8 @@ class Client final : private mqtt::ConnectionEvents {
   void request(const mqtt::Publish& publish, const TopicRoute& route, mqtt::PublishId id);
   void fan_out(const mqtt::Publish& publish, mqtt::PublishId id, const TopicRoute& route);
   void on_fanned_out(mqtt::PublishId id, mqtt::Qos qos, const Result<FanOutCounts>& counts);
-  /// To subscribers, and to Kafka where a publish of the client would go there.
-  void publish_will(mqtt::Message message);
   bool keep_retained(const mqtt::Publish& publish);
+  void reset_profile(const mqtt::Publish& publish, mqtt::PublishId id);
   void refuse_publish(const mqtt::Publish& publish, mqtt::PublishId id, mqtt::ReasonCode reason,
                       std::string_view why);
   bool admit(const mqtt::Publish& publish, mqtt::PublishId id, const TopicRoute& route);
@@ -182,6 +184,7 @@ class Client final : private mqtt::ConnectionEvents {
   void pass_on(Waiting waiting);
   void flush();
 
+  void forget_inbound(std::uint16_t packet_id);
   StoredSession snapshot() const;
   bool outlives_connection() const { return expiry_seconds_ > 0; }
   void end(std::string_view reason, bool publishes_will);
@@ -227,6 +230,8 @@ class Client final : private mqtt::ConnectionEvents {
   bool is_fenced_ = false;  // the session has, or may have, a later owner: it speaks for it
   bool is_accepted_ = false;
   bool has_ended_ = false;
+  /// A durable store has, and is told of, all that waits for it: it gives that on when it ends.
+  bool is_in_store_ = false;
 };
 
 }  // namespace sluice::front

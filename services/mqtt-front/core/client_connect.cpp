@@ -1,5 +1,6 @@
 #include "core/broker.h"
 #include "core/client.h"
+#include "core/device_records.h"
 #include "core/topic_route.h"
 
 #include <algorithm>
@@ -58,7 +59,6 @@ void Client::refuse(ReasonCode reason, std::string_view why) {
   if (has_ended_) return;
   broker_.ports_.observer.on_refused(*peer_, arrival_ ? arrival_->client_id : std::string_view(),
                                      reason, why);
-  broker_.ports_.metrics.count_refused(mqtt::to_string(reason));
   connection_.refuse(reason, why, broker_.server_reference_, output_);
   if (link_ != nullptr) link_->close_soon();
   end(why, false);
@@ -141,6 +141,7 @@ void Client::on_identity(Result<Authenticator::Verdict> verdict) {
   if (!verdict) return refuse(reason_of(verdict.error()), "registry_unavailable");
   if (!verdict->identity) return refuse(ReasonCode::kNotAuthorized, verdict->refusal);
   identity_ = std::move(verdict->identity);
+  arrival_->proven_at = verdict->position;
   const bool is_profile = broker_.options_.is_conformance_profile;
   if (!is_profile && arrival_->client_id.empty()) {
     arrival_->client_id = identity_->device.value();
@@ -157,6 +158,7 @@ void Client::on_identity(Result<Authenticator::Verdict> verdict) {
     if (!allowed.is_allowed()) {
       return refuse(ReasonCode::kNotAuthorized, "will_" + std::string(allowed.reason));
     }
+    arrival_->will->origin = origin_of_will(will.topic);
   }
   if (!is_profile) {
     tenant_ = broker_.tenant_limits_.meter_of(identity_->tenant);
@@ -167,6 +169,15 @@ void Client::on_identity(Result<Authenticator::Verdict> verdict) {
   const std::size_t loop = loop_of(key_, broker_.ports_.loops);
   if (loop == broker_.ports_.loop) return broker_.claim(*this);
   if (link_ != nullptr) link_->move_soon(loop);
+}
+
+std::optional<WillOrigin> Client::origin_of_will(std::string_view topic) const {
+  const ingest::TopicInfo info = broker_.topics_.classify(identity_->names(), topic);
+  if (!info.is_own || (!is_ingested(info.kind) && !is_request(info.kind))) return std::nullopt;
+  return WillOrigin{.external_id = identity_->external_id,
+                    .fleet = identity_->fleet,
+                    .device_class = identity_->device_class.value(),
+                    .schema_id = identity_->schema_id};
 }
 
 void Client::restore_routes() {
@@ -182,7 +193,9 @@ void Client::restore_routes() {
     });
     if (!is_kept && store.is_durable()) store.remove_wide(key_, filter, group, [](Result<>) {});
   }
-  for (const StoredSubscription& subscription : subscriptions_) {
+  for (StoredSubscription& subscription : subscriptions_) {
+    // Asked again, for what was written down before the store kept it.
+    subscription.is_wide = subscription.is_wide || reaches_beyond_own(subscription);
     if (subscription.is_wide) routes_->put(key_, subscription);
   }
 }
@@ -192,6 +205,7 @@ void Client::on_session(SessionStore::Claim claim) {
   Arrival& arrival = *arrival_;
   epoch_ = claim.epoch;
   expiry_seconds_ = arrival.expiry_seconds;
+  is_in_store_ = broker_.ports_.store.is_durable() && expiry_seconds_ > 0;
   if (arrival.will) {
     will_ = std::make_unique<ConnectionWill>(
         ConnectionWill{.stored = *std::move(arrival.will), .lifetime = arrival.will_lifetime});
@@ -203,6 +217,7 @@ void Client::on_session(SessionStore::Claim claim) {
       session_.restore(std::move(delivery));
     } else {
       on_outbound_done(delivery, End::kRefusedByClient);  // by its rights, which are others by now
+      if (mqtt::may_be_given_on(delivery)) broker_.give_on_ended(key_, delivery, false);
     }
   }
   for (const std::uint16_t id : claim.session.inbound_qos2) session_.restore_inbound(id);

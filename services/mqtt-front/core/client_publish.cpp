@@ -1,16 +1,15 @@
 #include "core/broker.h"
 #include "core/client.h"
+#include "core/device_records.h"
 #include "core/own_delivery.h"
 #include "core/topic_route.h"
 
 #include <algorithm>
 #include <optional>
-#include <span>
 #include <utility>
 
 #include <sluice/base/utf8.h>
 #include <sluice/mqtt/topic.h>
-#include <sluice/shadow/v1/shadow_request.pb.h>
 
 namespace sluice::front {
 namespace {
@@ -18,14 +17,6 @@ namespace {
 using ingest::TopicKind;
 using mqtt::Qos;
 using mqtt::ReasonCode;
-
-shadow::v1::ShadowOperation operation_of(const ingest::TopicInfo& info) {
-  if (info.kind == TopicKind::kCommandAnswer) return shadow::v1::SHADOW_OPERATION_COMMAND_ANSWER;
-  if (info.kind == TopicKind::kJobs) return shadow::v1::SHADOW_OPERATION_JOBS;
-  if (info.action == "get") return shadow::v1::SHADOW_OPERATION_GET;
-  if (info.action == "update") return shadow::v1::SHADOW_OPERATION_UPDATE;
-  return shadow::v1::SHADOW_OPERATION_DELETE;
-}
 
 }  // namespace
 
@@ -39,8 +30,7 @@ void Client::on_publish(const mqtt::Publish& publish, mqtt::PublishId id) {
 
   const Options& options = broker_.options_;
   if (options.is_conformance_profile && publish.topic == kResetTopic) {
-    broker_.reset_profile(*this);
-    return answer_publish(id, ReasonCode::kSuccess, "");
+    return reset_profile(publish, id);
   }
   TopicRoute& route = route_for(publish.topic);
   if (!options.is_conformance_profile) {
@@ -118,19 +108,11 @@ TopicRoute& Client::route_for(std::string_view topic) {
   // What names another device is an ordinary topic to this one: its policy let it through.
   if (!info.is_own) return route;
   route.kind = info.kind;
-  if (info.kind != TopicKind::kTelemetry && info.kind != TopicKind::kEvent) return route;
-  route.prefix = ingest::EnvelopePrefix({.tenant = identity_->tenant.value(),
-                                         .device = identity_->device.value(),
-                                         .fleet = identity_->fleet,
-                                         .device_type = identity_->device_class.value(),
-                                         .region = broker_.options_.region,
-                                         .schema_id = identity_->schema_id,
-                                         .stream = info.name,
-                                         .topic = topic,
-                                         .channel = info.kind == TopicKind::kTelemetry
-                                                        ? ingest::Channel::kTelemetry
-                                                        : ingest::Channel::kEvent,
-                                         .protocol = ingest::Protocol::kMqtt});
+  if (!is_ingested(info.kind)) return route;
+  route.prefix = envelope_prefix({.names = identity_->names(),
+                                  .schema_id = identity_->schema_id,
+                                  .region = broker_.options_.region},
+                                 info, topic);
   return route;
 }
 
@@ -138,21 +120,9 @@ void Client::ingest(const mqtt::Publish& publish, TopicRoute& route, mqtt::Publi
   RecordSink& sink = broker_.ports_.sink;
   if (route.partition < 0)
     route.partition = sink.partition_of(broker_.options_.raw_topic, key_.value());
-  const WallTime received_at = broker_.wall_now();
-  ingest::EnvelopeFields fields{.message_id = broker_.message_ids_.next(received_at),
-                                .qos = static_cast<std::uint8_t>(publish.qos),
-                                .received_at_ms = received_at.time_since_epoch().count(),
-                                .payload = publish.payload};
-  const mqtt::MessageProperties& properties = publish.properties;
-  if (!properties.content_type.empty()) {
-    ingest::read_content_type(properties.content_type, fields.declared);
-  }
-  properties.user.for_each([&](std::string_view name, std::string_view value) {
-    ingest::read_declared(name, value, fields.declared);
-  });
   std::string& value = broker_.value_;
   value.clear();
-  ingest::append_envelope(route.prefix, fields, value);
+  append_raw_message(route.prefix, publish, broker_.stamp(), value);
   broker_.append(*this, publish, id,
                  {.topic = broker_.options_.raw_topic,
                   .key = key_.value(),
@@ -162,19 +132,8 @@ void Client::ingest(const mqtt::Publish& publish, TopicRoute& route, mqtt::Publi
 
 void Client::request(const mqtt::Publish& publish, const TopicRoute& route, mqtt::PublishId id) {
   const ingest::TopicInfo info = broker_.topics_.classify(identity_->names(), route.topic);
-  const WallTime received_at = broker_.wall_now();
-  const auto message_id = broker_.message_ids_.next(received_at);
-  shadow::v1::ShadowRequest request;
-  request.set_tenant(identity_->tenant.value());
-  request.set_device(identity_->device.value());
-  if (info.kind == TopicKind::kShadowRequest) request.set_shadow(std::string(info.name));
-  request.set_operation(operation_of(info));
-  request.set_document(publish.payload.data(), publish.payload.size());
-  request.set_received_at_ms(received_at.time_since_epoch().count());
-  request.set_message_id(message_id.data(), message_id.size());
-  request.set_topic(route.topic);
   broker_.value_.clear();
-  request.AppendToString(&broker_.value_);
+  append_request(identity_->names(), info, publish, broker_.stamp(), broker_.value_);
   broker_.append(
       *this, publish, id,
       {.topic = broker_.options_.shadow_topic, .key = key_.value(), .value = broker_.value_});
@@ -215,33 +174,6 @@ void Client::on_fanned_out(mqtt::PublishId id, Qos qos, const Result<FanOutCount
     return on_stored(id, is_qos2, ReasonCode::kNoMatchingSubscribers, "");
   }
   on_stored(id, is_qos2, ReasonCode::kSuccess, "");
-}
-
-void Client::publish_will(mqtt::Message message) {
-  auto shared = std::make_shared<const mqtt::Message>(std::move(message));
-  mqtt::Publish publish{.topic = shared->topic,
-                        .payload = std::as_bytes(std::span(shared->payload)),
-                        .qos = shared->qos,
-                        .retain = shared->retain};
-  publish.properties.content_type = shared->content_type;
-  publish.properties.user =
-      mqtt::UserProperties(shared->user_properties, shared->user_property_count);
-  if (shared->retain) broker_.retain(tenant_of(key_), shared);
-  TopicRoute& route = route_for(shared->topic);
-  switch (route.kind) {
-    case TopicKind::kTelemetry:
-    case TopicKind::kEvent:
-      ingest(publish, route, 0);
-      break;
-    case TopicKind::kShadowRequest:
-    case TopicKind::kCommandAnswer:
-    case TopicKind::kJobs:
-      return request(publish, route, 0);
-    default:
-      break;
-  }
-  broker_.publish(key_, tenant_of(key_), std::move(shared), std::nullopt,
-                  [](Result<FanOutCounts>) {});
 }
 
 bool Client::keep_retained(const mqtt::Publish& publish) {

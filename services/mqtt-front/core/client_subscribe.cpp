@@ -124,7 +124,7 @@ void Client::keep(const StoredSubscription& stored, const std::shared_ptr<Filter
   }
   if (stored.is_wide) {
     ++in_flight_, ++answers->outstanding;
-    store.put_wide(key_, stored, came_back);
+    store.put_wide(key_, epoch_, stored, came_back);
   }
 }
 
@@ -160,6 +160,11 @@ void Client::on_unsubscribe(const mqtt::Unsubscribe& unsubscribe) {
 
 void Client::forget(const StoredSubscription& gone, const std::shared_ptr<FilterAnswers>& answers) {
   if (gone.is_wide) routes_->remove(key_, gone.filter, gone.group);
+  if (!gone.group.empty()) {
+    broker_.give_on_taken(key_, epoch_, is_in_store_,
+                          session_.take_shared(mqtt::Session::Take::kUnsent,
+                                               spelled_filter(gone.filter, gone.group)));
+  }
   SessionStore& store = broker_.ports_.store;
   if (!store.is_durable()) return;
   const auto came_back = [this, answers](Result<> done) {

@@ -41,6 +41,29 @@ TEST(ConformanceReset, LeavesNothingOfWhatWasBefore) {
   }
 }
 
+TEST(ConformanceReset, IsAcknowledgedOnceEveryLoopHasDoneIt) {
+  const std::size_t own = loop_of(SessionKey("/operator"), 2);
+  TestFront front({.is_conformance_profile = true}, {.loop = own, .loops = 2});
+  TestClient operating(front);
+  operating.connect("operator").received();
+  operating.publish(kResetTopic, "", Qos::kAtLeastOnce, 2);
+  EXPECT_EQ(front.neighbours.resets, 1U);
+  EXPECT_THAT(operating.received(), IsEmpty());
+  front.settle();
+  EXPECT_THAT(operating.received(), ElementsAre("puback 2"));
+}
+
+TEST(ConformanceReset, SparesNobodyOnOtherLoops) {
+  TestFront front({.is_conformance_profile = true});
+  TestClient present(front);
+  present.hello.session_expiry_seconds = 100;
+  present.connect("present").received();
+  front.broker->reset_profile(nullptr);
+  front.settle();
+  EXPECT_THAT(present.received(), ElementsAre("disconnect 0x98"));
+  EXPECT_THAT(front.store.entries, IsEmpty());
+}
+
 TEST(ConformanceReset, IsAnOrdinaryTopicOutsideOfTheProfile) {
   TestFront front;
   front.add_device("d1");

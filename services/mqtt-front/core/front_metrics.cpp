@@ -26,6 +26,9 @@ FrontMetrics::FrontMetrics(Registry& r)
       stalled(r.counter("sluice_mqtt_stalled_total",
                         "Messages that waited because Kafka had no room for them.")),
       sent(r.counter("sluice_mqtt_sent_total", "PUBLISH packets to clients.")),
+      given_on(r.counter("sluice_mqtt_shared_given_on_total",
+                         "Messages of shared subscriptions that another member got when the "
+                         "session they waited for ended.")),
       subscribes(r.counter("sluice_mqtt_subscriptions_added_total", "Subscriptions granted.")),
       takeovers(r.counter("sluice_mqtt_takeovers_total",
                           "Connections ended because their client connected again.")),

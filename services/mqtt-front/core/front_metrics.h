@@ -25,6 +25,7 @@ struct FrontMetrics {
   Counter not_stored;  // records that Kafka has not taken
   Counter stalled;     // publishes that had to wait for room
   Counter sent;
+  Counter given_on;  // messages of shared subscriptions, to another member
   Counter subscribes;
   Counter takeovers;
   Gauge waiting_records;

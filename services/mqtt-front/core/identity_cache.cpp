@@ -101,6 +101,20 @@ class ChangeNotes {
     return false;
   }
 
+  /// Whether one that was handed out at `since` may be of before a change.
+  bool has_changed(const Identity& identity, std::uint64_t since) const {
+    if (position_ == since) return false;
+    if (forgotten_until_ > since) return true;
+    const auto subjects = subjects_of(identity);
+    for (std::size_t i = 0; i < kScopes.size(); ++i) {
+      const auto found = notes_.find(subjects[i]);
+      if (found == notes_.end() || found->second.invalidated_at <= since) continue;
+      const std::int64_t revision = known_revision(kScopes[i], identity);
+      if (found->second.is_gone || revision == 0 || found->second.revision > revision) return true;
+    }
+    return false;
+  }
+
  private:
   struct Note {
     std::int64_t revision = 0;
@@ -257,7 +271,9 @@ IdentityCache::Begun IdentityCache::begin(const CredentialKey& key, Now now, Wai
       entry != nullptr && now.mono < entry->fresh_until) {
     ++state.stats.hits;
     return {.step = Begun::Step::kAnswered,
-            .verdict = {.kind = Verdict::Kind::kIdentity, .identity = entry->identity}};
+            .verdict = {.kind = Verdict::Kind::kIdentity,
+                        .identity = entry->identity,
+                        .position = state.notes.position()}};
   }
   if (const int* refusal = state.refusals.find(key, now.mono)) {
     ++state.stats.refused_hits;
@@ -293,6 +309,7 @@ Verdict IdentityCache::complete(const CredentialKey& key, IdentityPtr identity, 
     state.store(key, identity, now.mono);
     verdict.kind = Verdict::Kind::kIdentity;
     verdict.identity = std::move(identity);
+    verdict.position = state.notes.position();
   }
   lock.unlock();
   State::tell(question, verdict);
@@ -319,7 +336,10 @@ Verdict IdentityCache::fail(const CredentialKey& key, Now now) {
   if (const State::Entry* entry = state.find(key, now);
       entry != nullptr && now.mono < entry->stale_until) {
     ++state.stats.stale_served;
-    verdict = {.kind = Verdict::Kind::kIdentity, .identity = entry->identity, .is_stale = true};
+    verdict = {.kind = Verdict::Kind::kIdentity,
+               .identity = entry->identity,
+               .is_stale = true,
+               .position = state.notes.position()};
   }
   lock.unlock();
   State::tell(question, verdict);
@@ -342,6 +362,11 @@ bool IdentityCache::on_change(const DeviceChange& change) {
   for (const CredentialKey& key : ended) state.erase(key);
   state.stats.ended_by_change += ended.size();
   return true;
+}
+
+bool IdentityCache::has_changed(const Identity& identity, std::uint64_t since) const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->notes.has_changed(identity, since);
 }
 
 IdentityCache::Stats IdentityCache::stats() const {

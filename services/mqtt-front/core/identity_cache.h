@@ -29,8 +29,9 @@ struct Verdict {
   };
   Kind kind = Kind::kUnavailable;
   IdentityPtr identity{};
-  int refusal = 0;        // device.v1.RefusalReason
-  bool is_stale = false;  // served past its time because the registry could not be asked
+  int refusal = 0;             // device.v1.RefusalReason
+  bool is_stale = false;       // served past its time because the registry could not be asked
+  std::uint64_t position = 0;  // of kIdentity, in the order of changes: for has_changed()
 };
 
 /// Spares the registry the question at each connect, and the devices its failures. Shared by all
@@ -83,6 +84,8 @@ class IdentityCache {
   /// Forgets what the change makes untrue; costs what it touches. False when a later state of the
   /// same thing is known: live sessions then need not hear of it either.
   bool on_change(const DeviceChange& change);
+  /// Whether a change since a verdict's position may have made its identity untrue.
+  bool has_changed(const Identity& identity, std::uint64_t since) const;
 
   struct Stats {
     std::size_t identities = 0;

@@ -307,6 +307,24 @@ TEST_F(IdentityCacheTest, LetsAWaiterAskAgainFromWithin) {
   EXPECT_EQ(second, Step::kAsk);
 }
 
+TEST_F(IdentityCacheTest, TellsOfChangesSinceItHandedAnIdentityOut) {
+  put(identity());
+  const auto given = begin().verdict;
+  EXPECT_FALSE(cache->has_changed(*given.identity, given.position));
+  cache->on_change({.scope = Scope::kDevice, .tenant = "blue", .name = "other", .revision = 6});
+  EXPECT_FALSE(cache->has_changed(*given.identity, given.position));
+  cache->on_change({.scope = Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 5});
+  EXPECT_FALSE(cache->has_changed(*given.identity, given.position)) << "it is made from that one";
+  cache->on_change({.scope = Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 6});
+  EXPECT_TRUE(cache->has_changed(*given.identity, given.position));
+  ASSERT_EQ(begin().step, Step::kAsk);
+  const Verdict anew = answer(identity({.revision = 6}));
+  EXPECT_FALSE(cache->has_changed(*anew.identity, anew.position));
+  cache->on_change(
+      {.scope = Scope::kTenant, .tenant = "blue", .revision = 7, .end_reason = "tenant_suspended"});
+  EXPECT_TRUE(cache->has_changed(*anew.identity, anew.position));
+}
+
 TEST_F(IdentityCacheTest, BoundsQuestionsAndWaiters) {
   remake({.max_questions = 2, .max_waiters = 3});
   ASSERT_EQ(begin(1).step, Step::kAsk);

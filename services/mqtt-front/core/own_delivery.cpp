@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include <sluice/base/ids.h>
 #include <sluice/mqtt/topic.h>
 
 namespace sluice::front {
@@ -27,6 +28,41 @@ std::optional<mqtt::Delivery> by_topic(std::span<const StoredSubscription> subsc
     }
   }
   return delivery;
+}
+
+// What stands in a spelling for a name that is looked for; ids, so that spellings take them.
+constexpr std::string_view kAnyFleet = "any.fleet";
+constexpr std::string_view kAnyClass = "any.class";
+
+/// Takes the first level off.
+std::string_view take_level(std::string_view& rest) {
+  const std::string_view level = rest.substr(0, rest.find('/'));
+  rest.remove_prefix(std::min(rest.size(), level.size() + 1));
+  return level;
+}
+
+/// Whether the filter is the spelling, or below it, with any name where one is looked for; these
+/// are written into `names`.
+bool read_names(const ingest::TopicMap::Spelling& spelling, std::string_view filter,
+                ingest::DeviceNames& names) {
+  std::string_view alias = spelling.alias;
+  std::string_view fleet = names.fleet;
+  std::string_view device_class = names.device_class;
+  while (!alias.empty()) {
+    if (filter.empty()) return false;
+    const std::string_view wanted = take_level(alias);
+    const std::string_view level = take_level(filter);
+    if (wanted == kAnyFleet || wanted == kAnyClass) {
+      if (!check_id(level, "name")) return false;
+      (wanted == kAnyFleet ? fleet : device_class) = level;
+    } else if (wanted != level) {
+      return false;
+    }
+  }
+  if (!filter.empty() && !spelling.with_below) return false;
+  names.fleet = fleet;
+  names.device_class = device_class;
+  return true;
 }
 
 }  // namespace
@@ -59,15 +95,28 @@ std::optional<mqtt::Delivery> own_delivery(std::span<const StoredSubscription> s
 ingest::DeviceNames names_of(const SessionKey& key,
                              std::span<const StoredSubscription> subscriptions,
                              const ingest::TopicMap& topics) {
-  const std::string_view tenant = tenant_of(key);
-  const std::string_view device = std::string_view(key.value()).substr(tenant.size() + 1);
-  ingest::DeviceNames names{.tenant = tenant, .device = device};
+  ingest::DeviceNames names{.tenant = tenant_of(key), .device = device_of(key)};
+  bool has_alias = false;
+  std::string root;
+  topics.append_topic(names, "", root);
   for (const StoredSubscription& subscription : subscriptions) {
-    if (subscription.is_wide) continue;
+    if (subscription.is_wide || subscription.filter.starts_with(root)) continue;
+    has_alias = true;
     const auto owner = topics.owner_of(subscription.filter);
-    if (owner && owner->may_be_external_id && owner->device != device) {
+    if (owner && owner->may_be_external_id && owner->device != names.device) {
       names.external_id = owner->device;
       break;
+    }
+  }
+  if (!has_alias) return names;
+  ingest::DeviceNames sought = names;
+  sought.fleet = kAnyFleet;
+  sought.device_class = kAnyClass;
+  const auto spellings = topics.spellings_of(sought);
+  for (const StoredSubscription& subscription : subscriptions) {
+    if (subscription.is_wide || subscription.filter.starts_with(root)) continue;
+    for (const auto& spelling : spellings) {
+      if (read_names(spelling, subscription.filter, names)) break;
     }
   }
   return names;

@@ -62,5 +62,46 @@ TEST_F(OwnDelivery, KnowsTheNamesOfADeviceThatIsAwayByItsSubscriptions) {
   EXPECT_EQ(names_of(key, subscriptions, topics).external_id, "");
 }
 
+TEST_F(OwnDelivery, KnowsTheFleetOfADeviceThatIsAwayByItsSubscriptions) {
+  subscriptions = {{.filter = "tenant/blue/device/d1/jobs/#"},
+                   {.filter = "north/devices/d1/commands", .qos = Qos::kAtLeastOnce}};
+  const SessionKey key("blue/d1");
+  const auto names = names_of(key, subscriptions, topics);
+  EXPECT_EQ(names.fleet, "north");
+  const auto delivery =
+      own_delivery(subscriptions, topics, names, message("tenant/blue/device/d1/commands"));
+  ASSERT_TRUE(delivery);
+  EXPECT_EQ(delivery->message->topic, "north/devices/d1/commands");
+  EXPECT_EQ(delivery->qos, Qos::kAtLeastOnce);
+}
+
+TEST_F(OwnDelivery, TakesTheFleetOfNoOtherDevice) {
+  const SessionKey key("blue/d1");
+  for (const char* filter : {"north/devices/d2/commands", "north/devices/+/commands",
+                             "+/devices/d1/commands", "north/devices/d1/commands/x"}) {
+    subscriptions = {{.filter = filter}};
+    EXPECT_EQ(names_of(key, subscriptions, topics).fleet, "") << filter;
+  }
+  subscriptions = {{.filter = "north/devices/d1/commands", .is_wide = true}};
+  EXPECT_EQ(names_of(key, subscriptions, topics).fleet, "");
+}
+
+TEST(NamesOf, FindsEveryNameOfAnAlias) {
+  const auto map = ingest::TopicMap::compile(
+      {.aliases = {{"{class}/in/{fleet}/{external_id}/down/#", "commands/#"}}});
+  ASSERT_TRUE(map) << map.error().message();
+  const std::vector<StoredSubscription> subscriptions{
+      {.filter = "meter/in/north/press-7/down/+", .qos = Qos::kAtLeastOnce}};
+  const SessionKey key("blue/d1");
+  const auto names = names_of(key, subscriptions, *map);
+  EXPECT_EQ(names.device_class, "meter");
+  EXPECT_EQ(names.fleet, "north");
+  EXPECT_EQ(names.external_id, "press-7");
+  const auto delivery =
+      own_delivery(subscriptions, *map, names, message("tenant/blue/device/d1/commands/c1"));
+  ASSERT_TRUE(delivery);
+  EXPECT_EQ(delivery->message->topic, "meter/in/north/press-7/down/c1");
+}
+
 }  // namespace
 }  // namespace sluice::front

@@ -1,16 +1,18 @@
 #include "core/routes.h"
 
-namespace sluice::front {
-namespace {
+#include <algorithm>
 
-std::string spelled(std::string_view filter, std::string_view group) {
+#include <sluice/base/check.h>
+#include <sluice/mqtt/topic.h>
+
+namespace sluice::front {
+
+std::string spelled_filter(std::string_view filter, std::string_view group) {
   if (group.empty()) return std::string(filter);
   std::string out = "$share/";
   out.append(group).append("/").append(filter);
   return out;
 }
-
-}  // namespace
 
 std::string_view tenant_of(const SessionKey& key) {
   const std::string_view text = key.value();
@@ -18,10 +20,18 @@ std::string_view tenant_of(const SessionKey& key) {
   return slash == std::string_view::npos ? std::string_view() : text.substr(0, slash);
 }
 
+std::string_view device_of(const SessionKey& key) {
+  const std::string_view text = key.value();
+  const std::size_t slash = text.find('/');
+  return slash == std::string_view::npos ? text : text.substr(slash + 1);
+}
+
 class TenantRoutes::Members final : public mqtt::MemberStates {
  public:
-  explicit Members(const TenantRoutes& routes) : routes_(routes) {}
+  explicit Members(const TenantRoutes& routes, std::span<const mqtt::SubscriberId> never = {})
+      : routes_(routes), never_(never) {}
   State state_of(mqtt::SubscriberId member) const override {
+    if (std::ranges::contains(never_, member)) return {.presence = Presence::kNever};
     const auto found = routes_.subscribers_.find(member);
     const bool is_online = found != routes_.subscribers_.end() && found->second.is_online;
     return {.presence = is_online ? Presence::kOnline : Presence::kOffline, .unacknowledged = 0};
@@ -29,7 +39,16 @@ class TenantRoutes::Members final : public mqtt::MemberStates {
 
  private:
   const TenantRoutes& routes_;
+  const std::span<const mqtt::SubscriberId> never_;
 };
+
+mqtt::GroupId TenantRoutes::group_of(std::string_view filter) const {
+  return mqtt::is_shared(filter) ? index_.find_group(filter) : mqtt::kNoGroup;
+}
+
+void TenantRoutes::forget_if_empty(mqtt::GroupId group) {
+  if (group != mqtt::kNoGroup && index_.group(group) == nullptr) shares_.erase(group);
+}
 
 TenantRoutes::TenantRoutes(std::size_t max_subscriptions, Random& random, mqtt::TopicLimits topics)
     : index_({.max_subscriptions = max_subscriptions, .topics = topics}, random) {}
@@ -39,14 +58,20 @@ TenantRoutes::Put TenantRoutes::put(const SessionKey& key, const StoredSubscript
   const auto [id, is_new_subscriber] = ids_.try_emplace(key, next_id_);
   if (is_new_subscriber) subscribers_[next_id_++] = {.key = key};
   std::vector<std::string>& filters = subscribers_[id->second].filters;
-  std::string filter = spelled(subscription.filter, subscription.group);
+  std::string filter = spelled_filter(subscription.filter, subscription.group);
   const auto added = index_.add(id->second, filter,
                                 {.qos = subscription.qos,
                                  .no_local = subscription.no_local,
                                  .retain_as_published = subscription.retain_as_published,
                                  .subscription_id = subscription.subscription_id});
   using Added = mqtt::SubscriptionIndex::Added;
-  if (added == Added::kNew) filters.push_back(std::move(filter));
+  if (added == Added::kNew) {
+    if (const auto group = group_of(filter); group != mqtt::kNoGroup) {
+      mqtt::SharePtr& share = shares_[group];
+      if (!share) share = std::make_shared<const std::string>(filter);
+    }
+    filters.push_back(std::move(filter));
+  }
   size_.store(index_.size(), std::memory_order_relaxed);
   if (filters.empty()) {
     subscribers_.erase(id->second);
@@ -68,8 +93,10 @@ TenantRoutes::Put TenantRoutes::put(const SessionKey& key, const StoredSubscript
 bool TenantRoutes::remove(const SessionKey& key, std::string_view filter, std::string_view group) {
   const std::lock_guard lock(mutex_);
   const auto id = ids_.find(key);
-  const std::string name = spelled(filter, group);
+  const std::string name = spelled_filter(filter, group);
+  const auto shared = group_of(name);
   if (id == ids_.end() || !index_.remove(id->second, name)) return false;
+  forget_if_empty(shared);
   size_.store(index_.size(), std::memory_order_relaxed);
   const auto subscriber = subscribers_.find(id->second);
   std::erase(subscriber->second.filters, name);
@@ -87,7 +114,10 @@ std::vector<std::string> TenantRoutes::remove_all(const SessionKey& key) {
   if (id == ids_.end()) return {};
   const auto subscriber = subscribers_.find(id->second);
   std::vector<std::string> filters = std::move(subscriber->second.filters);
+  std::vector<mqtt::GroupId> groups;
+  for (const std::string& filter : filters) groups.push_back(group_of(filter));
   index_.remove_all(id->second, filters);
+  for (const mqtt::GroupId group : groups) forget_if_empty(group);
   size_.store(index_.size(), std::memory_order_relaxed);
   subscribers_.erase(subscriber);
   ids_.erase(id);
@@ -113,9 +143,32 @@ std::vector<Target> TenantRoutes::match(std::string_view topic, const SessionKey
         {.key = subscribers_.at(target.subscriber).key,
          .qos = target.qos,
          .retain_as_published = target.retain_as_published,
-         .subscription_ids = {target.subscription_ids.begin(), target.subscription_ids.end()}});
+         .subscription_ids = {target.subscription_ids.begin(), target.subscription_ids.end()},
+         .share = target.group == mqtt::kNoGroup ? nullptr : shares_.at(target.group)});
   }
   return targets;
+}
+
+std::optional<Target> TenantRoutes::next_member(const mqtt::SharePtr& share,
+                                                std::span<const SessionKey> had) {
+  const std::lock_guard lock(mutex_);
+  const auto group = index_.find_group(*share);
+  if (group == mqtt::kNoGroup) return std::nullopt;
+  std::vector<mqtt::SubscriberId> never;
+  for (const SessionKey& key : had) {
+    if (const auto id = ids_.find(key); id != ids_.end()) never.push_back(id->second);
+  }
+  const auto member =
+      index_.group(group)->next_after(never.empty() ? 0 : never.front(), Members(*this, never));
+  if (!member) return std::nullopt;
+  const auto options = index_.member_options(group, *member);
+  SLUICE_CHECK(options);
+  Target target{.key = subscribers_.at(*member).key,
+                .qos = options->qos,
+                .retain_as_published = options->retain_as_published,
+                .share = shares_.at(group)};
+  if (options->subscription_id != 0) target.subscription_ids.push_back(options->subscription_id);
+  return target;
 }
 
 TenantRoutes& Routes::of(std::string_view tenant) {

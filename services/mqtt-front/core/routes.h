@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,6 +16,7 @@
 
 #include <sluice/base/ids.h>
 #include <sluice/base/random.h>
+#include <sluice/mqtt/session.h>
 #include <sluice/mqtt/shared_group.h>
 #include <sluice/mqtt/subscription_index.h>
 
@@ -33,6 +36,7 @@ struct Target {
   mqtt::Qos qos = mqtt::Qos::kAtMostOnce;
   bool retain_as_published = false;
   std::vector<std::uint32_t> subscription_ids{};
+  mqtt::SharePtr share{};  // for which shared subscription it was chosen; null: for none
 };
 
 /// The wide subscriptions of one tenant: those that reach beyond the subscriber's own device. Here
@@ -56,6 +60,10 @@ class TenantRoutes {
   /// Whom a message goes to. `publisher` gets nothing by subscriptions with No Local.
   std::vector<Target> match(std::string_view topic, const SessionKey& publisher);
 
+  /// Which member of a shared subscription gets a message that `had` have not kept; the first of
+  /// them may have left the group. nullopt: no other is left.
+  std::optional<Target> next_member(const mqtt::SharePtr& share, std::span<const SessionKey> had);
+
  private:
   struct Subscriber {
     SessionKey key{};
@@ -64,11 +72,16 @@ class TenantRoutes {
   };
   class Members;
 
+  /// The group of a shared filter, while it has members.
+  mqtt::GroupId group_of(std::string_view filter) const;
+  void forget_if_empty(mqtt::GroupId group);
+
   std::mutex mutex_;  // guards what follows
   mqtt::SubscriptionIndex index_;
   mqtt::Matcher matcher_{};
   std::unordered_map<mqtt::SubscriberId, Subscriber> subscribers_{};
   std::unordered_map<SessionKey, mqtt::SubscriberId> ids_{};
+  std::unordered_map<mqtt::GroupId, mqtt::SharePtr> shares_{};  // shared with their deliveries
   mqtt::SubscriberId next_id_ = 1;
   std::atomic<std::size_t> size_{0};
 };
@@ -89,7 +102,12 @@ class Routes {
   std::unordered_map<std::string, std::unique_ptr<TenantRoutes>> tenants_{};
 };
 
+/// As clients write it: with `$share/{group}/` before it where there is a group.
+std::string spelled_filter(std::string_view filter, std::string_view group);
+
 /// Tenant of a session: what comes before the '/' of its key; empty in the conformance profile.
 std::string_view tenant_of(const SessionKey& key);
+/// Device of a session: the rest.
+std::string_view device_of(const SessionKey& key);
 
 }  // namespace sluice::front

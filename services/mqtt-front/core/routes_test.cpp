@@ -73,6 +73,36 @@ TEST_F(RoutesOfATenant, ChooseOneOfAGroupAndPreferWhoIsOnline) {
   EXPECT_THAT(keys("a"), ElementsAre("blue/d2"));
 }
 
+TEST_F(RoutesOfATenant, GiveAMessageOfAGroupToOneMemberAfterAnother) {
+  const SessionKey three{"blue/d3"};
+  for (const SessionKey& key : {one, two, three}) routes.put(key, {.filter = "a", .group = "g"});
+  const auto first = routes.match("a", {}).at(0);
+  ASSERT_TRUE(first.share);
+  EXPECT_EQ(*first.share, "$share/g/a");
+  std::vector<SessionKey> had{first.key};
+  for (int i = 0; i < 2; ++i) {
+    const auto next = routes.next_member(first.share, had);
+    ASSERT_TRUE(next);
+    EXPECT_THAT(had, ::testing::Not(::testing::Contains(next->key)));
+    EXPECT_EQ(next->share, first.share);
+    had.push_back(next->key);
+  }
+  EXPECT_FALSE(routes.next_member(first.share, had));
+}
+
+TEST_F(RoutesOfATenant, PreferWhoIsOnlineForWhatIsGivenOnToo) {
+  const SessionKey three{"blue/d3"};
+  for (const SessionKey& key : {one, two, three}) routes.put(key, {.filter = "a", .group = "g"});
+  const mqtt::SharePtr share = routes.match("a", {}).at(0).share;
+  routes.set_online(three, true);
+  routes.remove(one, "a", "g");
+  EXPECT_EQ(routes.next_member(share, std::vector{one})->key, three);
+  EXPECT_EQ(routes.next_member(share, std::vector{one, three})->key, two);
+  routes.remove_all(two);
+  routes.remove_all(three);
+  EXPECT_FALSE(routes.next_member(share, std::vector{one})) << "the group is gone";
+}
+
 TEST_F(RoutesOfATenant, ForgetASessionAltogether) {
   routes.put(one, {.filter = "a"});
   routes.put(one, {.filter = "b", .group = "g"});

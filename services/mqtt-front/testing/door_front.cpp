@@ -41,6 +41,11 @@ class NoNeighbours final : public Neighbours {
     done(fail(ErrorCode::kUnavailable, "no neighbours"));
   }
 
+  void reset_profile(Done<void> done) override {
+    if (to != nullptr) return to->reset_profile(std::move(done));
+    done({});
+  }
+
   Neighbours* to = nullptr;
   std::atomic<std::size_t> forwarded{0};
 };
@@ -213,11 +218,12 @@ struct DoorFront::Loop final : private SessionStore, private Authenticator {
     }
     answer(std::move(done), Result<Place>(std::move(place)));
   }
+  void remove_ended(const SessionKey&, std::uint64_t) override {}
   void enqueue(const SessionKey&, const mqtt::Delivery&, Done<void> done) override {
     ++shared.enqueued;
     answer(std::move(done), Result<>());
   }
-  void put_wide(const SessionKey&, const StoredSubscription&, Done<void> done) override {
+  void put_wide(const SessionKey&, Epoch, const StoredSubscription&, Done<void> done) override {
     answer(std::move(done), Result<>());
   }
   void remove_wide(const SessionKey&, std::string_view, std::string_view,

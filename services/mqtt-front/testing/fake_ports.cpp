@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <format>
+#include <utility>
 
 namespace sluice::front::testing {
 
@@ -35,7 +36,7 @@ void FakeAuthenticator::authenticate(device::v1::AuthenticateRequest request, Do
     if (is_unavailable) return done(fail(ErrorCode::kUnavailable, "nobody answers"));
     const auto found = identities.find(name);
     if (found == identities.end()) return done(Verdict{.refusal = "unknown_credential"});
-    done(Verdict{.identity = found->second});
+    done(Verdict{.identity = found->second, .position = position});
   });
 }
 
@@ -71,17 +72,24 @@ void FakeStore::claim(const SessionKey& key, ClaimRequest request, Done<ClaimOut
     const bool exists = entries.contains(key);
     Entry& entry = entries[key];
     if (entry.foreign_owner) {
-      outcome.owned_by_other = entry.foreign_owner;
-      return outcome;
+      const auto& let_go = request.not_held_by;
+      const bool is_let_go = let_go && let_go->owner == entry.foreign_owner->owner &&
+                             let_go->epoch == entry.foreign_owner->epoch;
+      if (!is_let_go) {
+        outcome.owned_by_other = entry.foreign_owner;
+        return outcome;
+      }
+      entry.foreign_owner.reset();
     }
     outcome.claim.session_present = exists && !request.clean_start && entry.expiry_seconds > 0;
-    if (!outcome.claim.session_present) entry.session = {};
+    if (!outcome.claim.session_present) give_up(key, std::exchange(entry.session, {}));
     entry.is_owned = true;
     entry.epoch = Epoch(++last_epoch_);
     entry.expiry_seconds = request.expiry_seconds;
     entry.will = std::move(request.will);
     outcome.claim.epoch = entry.epoch;
     outcome.claim.session = entry.session;
+    if (durable && request.expiry_seconds == 0) entry.session.deliveries.clear();
     return outcome;
   });
 }
@@ -93,7 +101,9 @@ void FakeStore::release(const SessionKey& key, Epoch epoch, Release release, Don
     entry->expiry_seconds = release.expiry_seconds;
     entry->will = std::move(release.will);
     if (!durable) entry->session = std::move(release.session);
-    if (release.expiry_seconds == 0) entries.erase(key);
+    if (release.expiry_seconds > 0) return {};
+    give_up(key, std::move(entry->session));
+    entries.erase(key);
     return {};
   });
 }
@@ -142,9 +152,9 @@ void FakeStore::update_delivery(const SessionKey& key, Epoch epoch,
 }
 
 void FakeStore::remove_delivery(const SessionKey& key, Epoch epoch, std::uint64_t sequence) {
-  const auto entry = owned_entry(key, epoch);
-  if (!entry) return;
-  std::erase_if((*entry)->session.deliveries,
+  const auto entry = entries.find(key);
+  if (entry == entries.end() || entry->second.epoch != epoch) return;
+  std::erase_if(entry->second.session.deliveries,
                 [&](const mqtt::Delivery& kept) { return kept.sequence == sequence; });
 }
 
@@ -201,7 +211,7 @@ void FakeStore::enqueue(const SessionKey& key, const mqtt::Delivery& delivery, D
   });
 }
 
-void FakeStore::put_wide(const SessionKey& key, const StoredSubscription& subscription,
+void FakeStore::put_wide(const SessionKey& key, Epoch, const StoredSubscription& subscription,
                          Done<void> done) {
   answer<void>("put_wide " + subscription.filter, std::move(done), [&]() -> Result<> {
     wide[key.value() + " " + subscription.filter] = subscription.group;
@@ -231,6 +241,28 @@ void FakeStore::remove_retained(std::string_view topic, Done<void> done) {
   });
 }
 
+void FakeStore::give_up(const SessionKey& key, StoredSession session) {
+  std::vector<mqtt::Delivery> shared;
+  for (const mqtt::Delivery& delivery : session.deliveries) {
+    if (mqtt::may_be_given_on(delivery)) shared.push_back(delivery);
+  }
+  if (shared.empty() || !on_ended) return;
+  tasks_.post([this, key, shared = std::move(shared)] { on_ended(key, shared); });
+}
+
+void FakeStore::expire(const SessionKey& key) {
+  give_up(key, std::move(entries.at(key).session));
+  entries.erase(key);
+}
+
+StoredWill FakeStore::take_will(const SessionKey& key) {
+  return *std::exchange(entries.at(key).will, std::nullopt);
+}
+
+void FakeStore::remove_ended(const SessionKey& key, std::uint64_t sequence) {
+  calls.push_back(std::format("remove_ended {} {}", key.value(), sequence));
+}
+
 void FakeStore::foreign_claim(const SessionKey& key) {
   Entry& entry = entries[key];
   entry.is_owned = false;
@@ -244,7 +276,8 @@ void FakeStore::foreign_release(const SessionKey& key) { entries[key].foreign_ow
 
 void FakeNeighbours::deliver(const SessionKey& key, Parcel parcel, Done<Outcome> done) {
   delivered.emplace_back(key, std::move(parcel));
-  tasks_.post([done = std::move(done)]() mutable { done(Outcome::kDelivered); });
+  const Outcome outcome = answers.value_or(Outcome::kDelivered);
+  tasks_.post([outcome, done = std::move(done)]() mutable { done(outcome); });
 }
 
 void FakeNeighbours::forward(const SessionStore::Owned&, const SessionKey& key, Parcel parcel,
@@ -263,8 +296,16 @@ void FakeNeighbours::release(const SessionStore::Owned&, const SessionKey& key, 
   released.push_back(key);
   tasks_.post([this, key, done = std::move(done)]() mutable {
     if (on_release) on_release(key);
+    if (!holds_sessions) {
+      return done(fail(Error(ErrorCode::kFailedPrecondition, "not held").with_reason("not_held")));
+    }
     done({});
   });
+}
+
+void FakeNeighbours::reset_profile(Done<void> done) {
+  ++resets;
+  tasks_.post([done = std::move(done)]() mutable { done({}); });
 }
 
 void FakeObserver::on_opened(const Client& client, std::uint64_t, std::string_view protocol) {

@@ -55,8 +55,14 @@ class FakeAuthenticator final : public Authenticator {
   explicit FakeAuthenticator(Tasks& tasks) : tasks_(tasks) {}
   void authenticate(device::v1::AuthenticateRequest request, Done<Verdict> done) override;
 
+  bool has_changed(const Identity&, std::uint64_t since) const override {
+    return changed_at > since;
+  }
+
   std::map<std::string, IdentityPtr> identities{};
   bool is_unavailable = false;
+  std::uint64_t position = 0;    // of its verdicts
+  std::uint64_t changed_at = 0;  // when all of them became untrue
   std::vector<device::v1::AuthenticateRequest> requests{};
 
  private:
@@ -85,8 +91,9 @@ class FakeStore final : public SessionStore {
   void remove_inbound(const SessionKey& key, Epoch epoch, std::uint16_t packet_id,
                       Done<void> done) override;
   void locate(const SessionKey& key, Done<Place> done) override;
+  void remove_ended(const SessionKey& key, std::uint64_t sequence) override;
   void enqueue(const SessionKey& key, const mqtt::Delivery& delivery, Done<void> done) override;
-  void put_wide(const SessionKey& key, const StoredSubscription& subscription,
+  void put_wide(const SessionKey& key, Epoch epoch, const StoredSubscription& subscription,
                 Done<void> done) override;
   void remove_wide(const SessionKey& key, std::string_view filter, std::string_view group,
                    Done<void> done) override;
@@ -105,6 +112,12 @@ class FakeStore final : public SessionStore {
   /// Another front takes the session; `epoch` rises, so that ours is fenced.
   void foreign_claim(const SessionKey& key);
   void foreign_release(const SessionKey& key);
+  /// The session's expiry is over.
+  void expire(const SessionKey& key);
+  /// The will's delay is over.
+  StoredWill take_will(const SessionKey& key);
+  /// What a real store tells its listener.
+  std::function<void(const SessionKey&, const std::vector<mqtt::Delivery>&)> on_ended{};
 
   bool durable = false;
   /// Calls of this name fail with this error.
@@ -120,6 +133,8 @@ class FakeStore final : public SessionStore {
   template <typename T>
   void answer(const std::string& call, Done<T> done, std::function<Result<T>()> work);
   Result<Entry*> owned_entry(const SessionKey& key, Epoch epoch);
+  /// Hands out what may be given on of a session that has ended.
+  void give_up(const SessionKey& key, StoredSession session);
 
   Tasks& tasks_;
   std::uint64_t last_epoch_ = 0;
@@ -133,12 +148,16 @@ class FakeNeighbours final : public Neighbours {
   void forward(const SessionStore::Owned& owner, const SessionKey& key, Parcel parcel,
                Done<Outcome> done) override;
   void release(const SessionStore::Owned& owner, const SessionKey& key, Done<void> done) override;
+  void reset_profile(Done<void> done) override;
 
+  std::size_t resets = 0;
+  std::optional<Outcome> answers{};                        // of those delivered, unless kDelivered
   std::vector<std::pair<SessionKey, Parcel>> delivered{};  // to other loops
   std::vector<std::pair<SessionKey, Parcel>> forwarded{};  // to other fronts
   std::size_t not_here = 0;  // so many of the next forwarded ones find no session there
   std::vector<SessionKey> released{};
   std::function<void(const SessionKey&)> on_release{};  // what the other front does
+  bool holds_sessions = true;  // the other front; false: it says that it holds none
 
  private:
   Tasks& tasks_;

@@ -178,10 +178,11 @@ TEST_P(SessionStoreContract, KeepsASessionForeverWhenToldSo) {
 }
 
 TEST_P(SessionStoreContract, TellsEveryFrontOfWideSubscriptions) {
+  const Epoch epoch = claim(*one).epoch;
   const auto put = [&](FrontUnderTest& front, const std::string& filter, const std::string& group) {
     const StoredSubscription subscription{.filter = filter, .group = group};
     return wait_for<void>(front.loop(), [&](Done<void> done) {
-      front.store().put_wide(key, subscription, std::move(done));
+      front.store().put_wide(key, epoch, subscription, std::move(done));
     });
   };
   ASSERT_TRUE(put(*one, "blue/+/up", ""));

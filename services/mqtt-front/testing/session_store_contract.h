@@ -48,7 +48,8 @@ class RecordingListener final : public SessionStoreListener {
                        std::string_view group) override;
   void on_retained_put(const mqtt::MessagePtr& message) override;
   void on_retained_removed(std::string_view topic) override;
-  void on_will_due(const SessionKey& key, mqtt::Message message) override;
+  void on_will_due(const SessionKey& key, StoredWill will) override;
+  void on_session_ended(const SessionKey& key, std::vector<mqtt::Delivery> shared) override;
   void on_lease(bool is_valid, bool sessions_lost) override;
   void on_fenced(const SessionKey& key, Epoch epoch) override;
 
@@ -56,6 +57,9 @@ class RecordingListener final : public SessionStoreListener {
   std::set<std::string> wide() const;
   std::map<std::string, std::string> retained() const;  // payload by topic
   std::vector<std::string> wills() const;               // "key payload", in order of arrival
+  std::vector<StoredWill> whole_wills() const;
+  /// What was left of ended sessions, in order of arrival; all of them were of the test's session.
+  std::vector<mqtt::Delivery> ended() const;
   /// "valid", "uncertain" or "lost", in order of arrival.
   std::vector<std::string> leases() const;
   std::vector<std::string> fenced() const;
@@ -65,6 +69,8 @@ class RecordingListener final : public SessionStoreListener {
   std::set<std::string> wide_{};
   std::map<std::string, std::string> retained_{};
   std::vector<std::string> wills_{};
+  std::vector<StoredWill> whole_wills_{};
+  std::vector<mqtt::Delivery> ended_{};
   std::vector<std::string> leases_{};
   std::vector<std::string> fenced_{};
 };
@@ -116,6 +122,9 @@ class SessionStoreContract : public ::testing::TestWithParam<MakeSessionStore> {
   Result<> release(FrontUnderTest& front, Epoch epoch, Release release);
   Result<SessionStore::Place> locate(FrontUnderTest& front);
   Result<> enqueue(FrontUnderTest& front, const std::string& payload);
+  Result<> enqueue(FrontUnderTest& front, const mqtt::Delivery& delivery);
+  /// What both fronts were given of ended sessions: payloads, in order.
+  std::vector<std::string> ended() const;
   /// Has the store keep this, written one by one where it is durable, and lets go.
   void keep(FrontUnderTest& front, Epoch epoch, StoredSession session,
             std::uint32_t expiry_seconds = 100);
@@ -131,6 +140,9 @@ class SessionStoreContract : public ::testing::TestWithParam<MakeSessionStore> {
 mqtt::MessagePtr message_of(std::string topic, std::string payload);
 mqtt::Delivery delivery_of(std::uint64_t sequence, std::string payload, std::uint16_t packet_id = 0,
                            mqtt::Delivery::State state = mqtt::Delivery::State::kWaiting);
+/// One that came by a shared subscription.
+mqtt::Delivery shared_of(std::uint64_t sequence, std::string payload, mqtt::Qos qos,
+                         mqtt::Delivery::State state = mqtt::Delivery::State::kWaiting);
 StoredWill will_of(std::string payload, std::chrono::seconds delay);
 std::vector<std::string> payloads_of(const StoredSession& session);
 

@@ -1,5 +1,7 @@
 #include "testing/session_store_contract.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <sluice/testing/eventually.h>
@@ -66,9 +68,14 @@ void RecordingListener::on_retained_removed(std::string_view topic) {
   const std::lock_guard lock(mutex_);
   retained_.erase(std::string(topic));
 }
-void RecordingListener::on_will_due(const SessionKey& key, mqtt::Message message) {
+void RecordingListener::on_will_due(const SessionKey& key, StoredWill will) {
   const std::lock_guard lock(mutex_);
-  wills_.push_back(key.value() + " " + message.payload);
+  wills_.push_back(key.value() + " " + will.message.payload);
+  whole_wills_.push_back(std::move(will));
+}
+void RecordingListener::on_session_ended(const SessionKey&, std::vector<mqtt::Delivery> shared) {
+  const std::lock_guard lock(mutex_);
+  std::ranges::move(shared, std::back_inserter(ended_));
 }
 void RecordingListener::on_lease(bool is_valid, bool sessions_lost) {
   const std::lock_guard lock(mutex_);
@@ -90,6 +97,14 @@ std::map<std::string, std::string> RecordingListener::retained() const {
 std::vector<std::string> RecordingListener::wills() const {
   const std::lock_guard lock(mutex_);
   return wills_;
+}
+std::vector<StoredWill> RecordingListener::whole_wills() const {
+  const std::lock_guard lock(mutex_);
+  return whole_wills_;
+}
+std::vector<mqtt::Delivery> RecordingListener::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
 }
 std::vector<std::string> RecordingListener::leases() const {
   const std::lock_guard lock(mutex_);
@@ -133,6 +148,18 @@ mqtt::Delivery delivery_of(std::uint64_t sequence, std::string payload, std::uin
   delivery.qos = mqtt::Qos::kAtLeastOnce;
   delivery.packet_id = packet_id;
   delivery.state = state;
+  return delivery;
+}
+
+mqtt::Delivery shared_of(std::uint64_t sequence, std::string payload, mqtt::Qos qos,
+                         mqtt::Delivery::State state) {
+  const bool is_sent = state != mqtt::Delivery::State::kWaiting;
+  mqtt::Delivery delivery =
+      delivery_of(sequence, std::move(payload),
+                  is_sent ? static_cast<std::uint16_t>(sequence) : std::uint16_t{0}, state);
+  delivery.qos = qos;
+  delivery.share = std::make_shared<const std::string>("$share/g/blue/#");
+  delivery.given_on = 3;
   return delivery;
 }
 
@@ -180,7 +207,18 @@ Result<SessionStore::Place> SessionStoreContract::locate(FrontUnderTest& front) 
 }
 
 Result<> SessionStoreContract::enqueue(FrontUnderTest& front, const std::string& payload) {
-  const mqtt::Delivery delivery = delivery_of(0, payload);
+  return enqueue(front, delivery_of(0, payload));
+}
+
+std::vector<std::string> SessionStoreContract::ended() const {
+  StoredSession all;
+  for (const auto& front : {one.get(), two.get()}) {
+    std::ranges::move(front->listener().ended(), std::back_inserter(all.deliveries));
+  }
+  return payloads_of(all);
+}
+
+Result<> SessionStoreContract::enqueue(FrontUnderTest& front, const mqtt::Delivery& delivery) {
   return wait_for<void>(front.loop(), [&](Done<void> done) {
     front.store().enqueue(key, delivery, std::move(done));
   });

@@ -246,6 +246,9 @@ TestFront::TestFront(Options o, Setup setup)
                                                            .tenant_limits = tenant_limits,
                                                            .loop = setup.loop,
                                                            .loops = setup.loops});
+  store.on_ended = [this](const SessionKey& key, const std::vector<mqtt::Delivery>& shared) {
+    broker->on_session_ended(key, shared);
+  };
 }
 
 /// Whatever a test did: once everything has come back, nothing may be left of clients that went.

@@ -66,8 +66,8 @@ Json Platform::show_device(const std::string& id) const {
   return Json::parse(answer.body);
 }
 
-Device Platform::make_device() {
-  const Json made = post("/v1/devices", {{"device_class", "meter"}}, 201);
+Device Platform::make_device(const std::string& device_class) {
+  const Json made = post("/v1/devices", {{"device_class", device_class}}, 201);
   return {.tenant = tenant_.id, .id = made["device_id"], .token = made["auth_token"]};
 }
 

@@ -68,7 +68,7 @@ class Platform {
   const crypto::testing::TestCa& ca() const { return surroundings_.ca(); }
   const std::string& kafka_namespace() const { return surroundings_.kafka_namespace(); }
 
-  Device make_device();
+  Device make_device(const std::string& device_class = "meter");
   /// With the tenant's own key; fails the test unless the status is that.
   Json post(const std::string& path, const Json& body, int status);
   /// What the registry shows the tenant of a device.

@@ -62,7 +62,10 @@ class Server final : public ConnectionEvents {
     waiting_.push_back(id);
     if (choices_.below(2) == 0) answer(waiting_.size() - 1, ReasonCode::kSuccess);
   }
-  void on_publish_released(std::uint16_t packet_id) override { SLUICE_CHECK(packet_id != 0); }
+  void on_publish_released(std::uint16_t packet_id) override {
+    SLUICE_CHECK(packet_id != 0);
+    connection_.release_done(packet_id, out_);
+  }
   void on_subscribe(const Subscribe& subscribe) override {
     const std::vector<ReasonCode> reasons(subscribe.filters.count(), ReasonCode::kSuccess);
     connection_.filters_done(PacketType::kSuback, subscribe.packet_id, reasons, out_);

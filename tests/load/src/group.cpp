@@ -5,14 +5,6 @@
 
 namespace sluice::load {
 
-namespace {
-
-/// How long a refused client stays away: less than any device would, so that waiting hides little
-/// of how fast the server lets clients in.
-constexpr std::chrono::milliseconds kRetryAfter(100);
-
-}  // namespace
-
 Group::Group(swarm::Loop& loop, Tally& tally, const Options& options)
     : loop_(&loop),
       tally_(&tally),
@@ -76,7 +68,7 @@ void Group::on_end(swarm::Connection& connection, std::string_view reason) {
   if (options_.churns) {
     waiting_.push_back({connection.slot, {}});
   } else if (options_.retries) {
-    waiting_.push_back({connection.slot, loop_->now() + kRetryAfter});
+    waiting_.push_back({connection.slot, loop_->now() + options_.retry_after});
   }
 }
 

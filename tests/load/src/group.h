@@ -21,6 +21,9 @@ class Group : public swarm::Handler {
     std::uint32_t inflight = 256;  // connecting at a time
     bool churns = false;   // each leaves as soon as it is in: `count` connects in `inflight` places
     bool retries = false;  // a client that was refused comes again
+    /// After this long. The default is less than any device waits, so that waiting hides little of
+    /// how fast the server lets clients in.
+    std::chrono::nanoseconds retry_after = std::chrono::milliseconds(100);
   };
   Group(swarm::Loop& loop, Tally& tally, const Options& options);
   ~Group() override;

@@ -69,6 +69,7 @@ constexpr std::array kOptions{
     Option{"churn", &Options::churn, "conn: each leaves again at once"},
     Option{"hold", &Options::hold, "conn: seconds before the server's memory is read"},
     Option{"before", &Options::before, "storm: seconds of publishing before it breaks loose"},
+    Option{"retry", &Options::retry, "storm: seconds before who was refused comes again"},
     Option{"forward", &Options::forward,
            "null-sink: what is published goes to the last subscriber"},
     Option{"fault", &Options::fault,

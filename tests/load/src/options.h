@@ -56,6 +56,7 @@ struct Options {
   bool churn = false;
   double hold = 1;
   double before = 5;
+  double retry = 0.1;
 
   bool forward = false;
   std::string fault{};

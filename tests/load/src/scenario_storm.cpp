@@ -28,10 +28,13 @@ void step(Worker& worker, Publishers& devices, Group& crowd) {
 
 void work(Worker& worker, const PublishOptions& publish, Measured& measured) {
   const Options& options = worker.run.options;
-  Publishers devices(worker.loop, worker.tally, worker.run.clients, worker.group(0, options.pubs),
-                     publish);
+  Group::Options device_group = worker.group(0, options.pubs);
+  device_group.retries = true;  // a server with limits does not take them all at once
+  Publishers devices(worker.loop, worker.tally, worker.run.clients, device_group, publish);
   Group::Options crowd_group = worker.group(options.pubs, options.n);
   crowd_group.retries = true;
+  crowd_group.retry_after =
+      std::chrono::nanoseconds(static_cast<std::int64_t>(options.retry * 1e9));
   Group crowd(worker.loop, worker.tally, crowd_group);
   bool is_complete = worker.settle(devices) && worker.settle(crowd);
   worker.tally.connecting =

@@ -1,8 +1,10 @@
 #include <sluice/platform/service_process.h>
 
 #include <csignal>
+#include <filesystem>
 #include <format>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <stdexcept>
 
@@ -49,6 +51,11 @@ std::int64_t ServiceProcess::resident_kib() const {
     if (line.starts_with("VmRSS:")) return std::stoll(line.substr(6));
   }
   throw std::runtime_error("no VmRSS");
+}
+
+std::size_t ServiceProcess::open_files() const {
+  const std::filesystem::directory_iterator files(std::format("/proc/{}/fd", process_.pid()));
+  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
 }
 
 }  // namespace sluice::platform

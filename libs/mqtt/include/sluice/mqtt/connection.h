@@ -54,7 +54,9 @@ class ConnectionEvents : public SessionChanges {
   /// resolved. A QoS 2 publish that was seen before is answered by the connection itself and never
   /// comes here.
   virtual void on_publish(const Publish& publish, PublishId id) = 0;
-  /// A QoS 2 publish was completed by the client (PUBREL): its packet id may be forgotten.
+  /// A QoS 2 publish was completed by the client (PUBREL): its packet id is to be forgotten. Answer
+  /// with release_done() when it is, also by whatever else remembers it: from then on the client
+  /// may use the id for another message.
   virtual void on_publish_released(std::uint16_t packet_id) = 0;
   /// Answer with filters_done(). Filters are well-formed text; whether they are valid filters is to
   /// be answered one by one.
@@ -112,6 +114,8 @@ class Connection {
   /// acknowledge what is dropped. After the end of the connection it still is to be called, since
   /// the session must learn of QoS 2 publishes that were stored.
   bool publish_done(PublishId id, ReasonCode reason, std::string_view reason_string, Output& out);
+  /// Answers on_publish_released().
+  void release_done(std::uint16_t packet_id, Output& out);
   /// False: the client takes no packet as large as this; the connection is closed.
   bool filters_done(PacketType suback_or_unsuback, std::uint16_t packet_id,
                     std::span<const ReasonCode> reasons, Output& out);

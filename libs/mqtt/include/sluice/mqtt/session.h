@@ -4,12 +4,18 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <sluice/mqtt/message.h>
 #include <sluice/mqtt/protocol.h>
 
 namespace sluice::mqtt {
+
+/// The filter of a shared subscription as clients write it, `$share/{group}/{filter}`. Shared by
+/// whoever chose the member and by all deliveries that came by it.
+using SharePtr = std::shared_ptr<const std::string>;
 
 /// A message on its way to one client.
 struct Delivery {
@@ -27,7 +33,16 @@ struct Delivery {
     kReleased,  // QoS 2: PUBREC came, PUBREL sent, awaiting PUBCOMP; the message is gone
   };
   State state = State::kWaiting;
+  /// Times that another member of the share group had it before and gave it on.
+  std::uint8_t given_on = 0;
+  /// The shared subscription that it came by; null: it came by none and is for this client alone.
+  SharePtr share{};
 };
+
+/// Whether it may go to another member of its share group now that this one's session has ended:
+/// what was never sent, and QoS 1 that was not acknowledged. Never a QoS 2 message of which
+/// anything was sent, [MQTT5-4.8.2-5].
+bool may_be_given_on(const Delivery& delivery);
 
 /// What a session must tell a store that outlives the process, in this order. Called from within
 /// the calls that change it; it must not change the session in turn.
@@ -83,6 +98,17 @@ class Session {
     Cursor cursor;
     while (const Delivery* delivery = next_delivery(cursor)) visit(*delivery);
   }
+
+  /// What other members of share groups are to get instead, while the session goes on.
+  enum class Take : std::uint8_t {
+    /// What was never sent: what was begun must be completed with this client, [MQTT5-3.10.4-3].
+    /// Also while a connection holds the session.
+    kUnsent,
+    /// All that may_be_given_on(); before the session's connection ends for good.
+    kUnacknowledged,
+  };
+  /// Takes these out, in order; of one shared subscription, or, where `share` is empty, of all.
+  std::vector<Delivery> take_shared(Take what, std::string_view share = {});
 
   /// Gives back the memory that only traffic needs; the next message takes it again. For idle times
   /// of clients that come by the million.

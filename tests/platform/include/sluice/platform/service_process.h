@@ -27,6 +27,8 @@ class ServiceProcess {
   /// The sum over all label sets of a metric; 0 while there is none or nobody answers.
   double metric(std::string_view name) const;
   std::int64_t resident_kib() const;
+  /// How many files and sockets it has open.
+  std::size_t open_files() const;
 
  private:
   http::Client http_;
