@@ -128,6 +128,8 @@ class SessionStoreContract : public ::testing::TestWithParam<MakeSessionStore> {
   /// Has the store keep this, written one by one where it is durable, and lets go.
   void keep(FrontUnderTest& front, Epoch epoch, StoredSession session,
             std::uint32_t expiry_seconds = 100);
+  /// The deadline is long because a store whose answer is lost on the way hands out again only
+  /// after half a minute.
   bool eventually(const std::function<bool()>& holds);
 
   SessionStoreConfig config = contract_config();

@@ -258,10 +258,12 @@ void SessionStoreContract::keep(FrontUnderTest& front, Epoch epoch, StoredSessio
 }
 
 bool SessionStoreContract::eventually(const std::function<bool()>& holds) {
-  return sluice::testing::eventually([&] {
-    under_test->step();
-    return holds();
-  });
+  return sluice::testing::eventually(
+      [&] {
+        under_test->step();
+        return holds();
+      },
+      std::chrono::seconds(90));
 }
 
 }  // namespace sluice::front::testing
