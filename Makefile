@@ -59,7 +59,7 @@ sim: ## The cores of all services in one process, under simulated time and fault
 	@exec $(ENTER) env SLUICE_BUILD="$$PWD/$(BUILD)" SEED=$(SEED) SEEDS=$(or $(SEEDS),$(if $(SEED),,1000)) FAULTS=$(FAULTS) tests/simulation/run
 
 chaos: ## Faults of every kind under real processes and a fleet, and the proof that nothing acknowledged is lost
-	@$(call build,--target $(SERVICES) sluice-sim sluice-fault-proxy)
+	@$(call build,--target $(SERVICES) sluice-sim sluice-fault-proxy sluice-failing-disk)
 	@exec $(ENTER) python3 tests/chaos/chaos.py --bin $(BUILD)/bin --out $(BUILD)/chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(FAULTS),--faults $(FAULTS))
 

@@ -42,7 +42,8 @@ class World:
         self._own_ports = {door: [free_port() for _ in range(brokers)] for door in DOORS}
         doors = [[(door, self._own_ports[door][node], self._proxy_ports[door][node]) for door in DOORS] for node in range(brokers)]
         self.kafka = Kafka(data, cache, brokers=brokers, doors=doors)
-        self.postgres = Postgres(data, cache, services=services(), durable=True)
+        self.postgres = Postgres(data, cache, services=services(), durable=True, environment={
+            "LD_PRELOAD": str(binaries / "sluice-failing-disk.so"), "SLUICE_FAILING_DISK": str(data / "postgres")})
         self.redis = Redis(data, cache, durable=True)
         self.authority = Authority(data / "tls")
         self._proxies: dict[str, list[Proxy]] = {}
@@ -80,6 +81,14 @@ class World:
 
     def disk(self, name: str) -> Path:
         return self.data / name / "broker-1" if name == "kafka" else self.data / name
+
+    def fail_disk(self, how: str) -> None:
+        """PostgreSQL's: "fsync" or "read-only", as sluice-failing-disk knows them; empty heals it."""
+        orders = self.disk("postgres").with_suffix(".fails")
+        if how:
+            orders.write_text(how)
+        else:
+            orders.unlink(missing_ok=True)
 
     @property
     def has_disks(self) -> bool:
@@ -228,6 +237,7 @@ class World:
             await tell_all(proxies, "heal")
         for name in DISK_MB:
             (self.disk(name) / BALLAST).unlink(missing_ok=True)
+        self.fail_disk("")
         for part in (self.kafka, self.postgres, self.redis):
             await self.restart(part)
         await self.promote_postgres()

@@ -21,9 +21,10 @@ def snake(service: str) -> str:
 class Postgres:
     name = "postgres"
 
-    def __init__(self, data: Path, cache: Cache, *, services: list[str], durable: bool):
+    def __init__(self, data: Path, cache: Cache, *, services: list[str], durable: bool, environment: dict | None = None):
+        """`environment`: more of it for the server."""
         self._data, self._logs, self._secrets = data / "postgres", data / "log", data / "secrets"
-        self._services, self._durable = services, durable
+        self._services, self._durable, self._more = services, durable, environment or {}
         self.processes: list[Process] = []
         self._port = 0
         self._password = ""
@@ -77,7 +78,7 @@ class Postgres:
         }
         process = Process("postgres", self._as_postgres() + [PROGRAMS / "postgres", "-D", self._data]
                           + [word for key, value in settings.items() for word in ("-c", f"{key}={value}")],
-                          log=self._logs / "postgres.log", cwd=self._data,
+                          log=self._logs / "postgres.log", cwd=self._data, env=os.environ | self._more,
                           # SIGINT is its fast stop: it closes sessions, writes a checkpoint and goes. SIGTERM would wait for its clients.
                           stop_signal=signal.SIGINT)
         self.processes.append(process)

@@ -55,9 +55,7 @@ class PostgresSlow(_WithoutPostgres):
         await tell_all(world.proxies("postgres"), "heal")
 
 
-class PostgresReadOnly(_WithoutPostgres):
-    name = "PostgreSQL comes back read-only"
-    how = "stopped, started as a standby (a failover that went half way), promoted later"
+class _WritesRefused(_WithoutPostgres):
     expects = "connected devices go on; writers wait"
     hold_s, refuses = 8, False
 
@@ -66,9 +64,10 @@ class PostgresReadOnly(_WithoutPostgres):
 
     async def inject(self, world, dice: random.Random) -> None:
         self.failures = await self._failures(world)
-        await world.postgres.processes[0].stop()
-        (world.disk("postgres") / "standby.signal").touch()
-        await world.restart(world.postgres)
+        await self.refuse(world)
+
+    async def refuse(self, world) -> None:
+        raise NotImplementedError
 
     async def hold(self, world, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -77,8 +76,49 @@ class PostgresReadOnly(_WithoutPostgres):
             return await self._failures(world) > self.failures
         self.claim("the writers' flushes fail", await becomes(failed))
 
+
+class PostgresReadOnly(_WritesRefused):
+    name = "PostgreSQL comes back read-only"
+    how = "stopped, started as a standby (a failover that went half way), promoted later"
+
+    async def refuse(self, world) -> None:
+        await world.postgres.processes[0].stop()
+        (world.disk("postgres") / "standby.signal").touch()
+        await world.restart(world.postgres)
+
     async def heal(self, world) -> None:
         await world.promote_postgres()
+
+
+class _DiskFails(_WritesRefused):
+    number, needs_disk = 33, True
+    expects = "no offset moves past what is stored; all goes on by itself"
+    order = ""
+
+    async def refuse(self, world) -> None:
+        world.fail_disk(self.order)
+
+    async def heal(self, world) -> None:
+        world.fail_disk("")
+        await _restart(self, world)
+
+
+class PostgresFsyncFails(_DiskFails):
+    name = "the writers' disk fails to sync"
+    how = "fsync and fdatasync of PostgreSQL fail with EIO"
+    order = "fsync"
+
+
+class PostgresDiskReadOnly(_DiskFails):
+    name = "the writers' disk turns read-only"
+    how = "what PostgreSQL writes, and opens for it, fails with EROFS"
+    order = "read-only"
+
+
+async def _restart(fault: Fault, world) -> None:
+    """Without a disk for its log PostgreSQL ends itself, and whoever runs it starts it again."""
+    fault.seen.append("PostgreSQL lived" if world.postgres.processes[0].running else "PostgreSQL ended and was started again")
+    await world.restart(world.postgres)
 
 
 class PostgresDiskFull(Fault):
@@ -92,9 +132,7 @@ class PostgresDiskFull(Fault):
 
     async def heal(self, world) -> None:
         (world.disk("postgres") / BALLAST).unlink(missing_ok=True)
-        # Without room for its log it ends itself, and whoever runs it starts it again.
-        self.seen.append("PostgreSQL lived" if world.postgres.processes[0].running else "PostgreSQL ended and was started again")
-        await world.restart(world.postgres)
+        await _restart(self, world)
 
     async def verify(self, world, since: float, healed: float) -> None:
         self.claim("messages are acknowledged meanwhile", world.fleet.acknowledged(since + 1, healed) > 0)

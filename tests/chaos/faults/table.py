@@ -4,7 +4,8 @@ from .clients import HalfOpenPeer, PoisonMessages, SlowLoris, TooLargePayloads
 from .fronts import AllFrontsKilled, FrontDiesBeforeAnswering, FrontFrozen, FrontKilled, RollingRestart
 from .kafka import BrokerKilled, KafkaDiskFull, KafkaFrozen, KafkaKilled, KafkaSlow, NotEnoughReplicas, RepliesLost
 from .resources import OutOfMemory
-from .stores import PostgresDiskFull, PostgresKilled, PostgresReadOnly, PostgresSlow, RedisFlushed, RedisFrozen, RedisKilled
+from .stores import (
+    PostgresDiskFull, PostgresDiskReadOnly, PostgresFsyncFails, PostgresKilled, PostgresReadOnly, PostgresSlow, RedisFlushed, RedisFrozen, RedisKilled)
 from .workers import RebalanceStorm, TopicsReplayed, ValidatorDies, WorkersKilled, WriterDiesAfterCommit, WriterDiesBeforeCommit
 
 FAULTS = {
@@ -36,6 +37,8 @@ FAULTS = {
     "poison-messages": PoisonMessages,  # 28
     "topics-replayed": TopicsReplayed,  # 29
     "postgres-disk-full": PostgresDiskFull,  # 33
+    "postgres-fsync-fails": PostgresFsyncFails,
+    "postgres-disk-read-only": PostgresDiskReadOnly,
     "out-of-memory": OutOfMemory,  # 34
     "rolling-restart": RollingRestart,  # 35
 }
