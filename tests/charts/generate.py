@@ -71,7 +71,7 @@ def settings_schema(service: str) -> dict:
 def service_schema(service: str) -> str:
     schema = _kit_schema()
     schema["$comment"] = "Made by tests/charts/run --update."
-    schema["properties"]["config"] = settings_schema(service)
+    schema["definitions"]["settings"] = settings_schema(service)
     return _text(schema)
 
 
@@ -107,8 +107,9 @@ def service_readme(service: str) -> str:
     rows = []
     for size, value in sizes.items():
         requests, limits = value["resources"]["requests"], value["resources"]["limits"]
+        settings = ", ".join(f"`{setting}: {chosen}`" for setting, chosen in value.get("config", {}).items())
         rows.append(f"| {size} | {value['replicas']} | {requests['cpu']} / {limits['cpu']} "
-                    f"| {requests['memory']} / {limits['memory']} |")
+                    f"| {requests['memory']} / {limits['memory']} | {settings} |")
     said = [f"- `{key}`: {', '.join(f'`{item}`' for item in values[key])}"
             for key in ("listens", "uses", "calls") if values.get(key)]
     return "\n".join([
@@ -116,7 +117,7 @@ def service_readme(service: str) -> str:
         f"The chart of [services/{service}](../../services/{service}/README.md), made of [kit](../kit/README.md), where every "
         "value is explained. `config` takes the service's settings. This page is made by `tests/charts/run --update`.", "",
         *said, "",
-        "| size | replicas | CPU, request / limit | memory, request / limit |", "|---|---|---|---|", *rows, ""])
+        "| size | replicas | CPU, request / limit | memory, request / limit | settings |", "|---|---|---|---|---|", *rows, ""])
 
 
 def values_table(text: str) -> str:

@@ -6,8 +6,8 @@ values.yaml because Helm files those under `.Values.kit`, with a precedence that
 */}}
 {{- define "kit.defaults" -}}
 enabled: true  # Whether `sluice` includes this service.
-size: prod  # Which entry of `sizes` gives the replicas and resources: dev, small or prod.
-sizes: {}  # For each size the service's `replicas` and `resources`; required of every service.
+size: prod  # Which entry of `sizes` gives the replicas, resources and settings: dev, small or prod.
+sizes: {}  # For each size the service's `replicas`, `resources` and, over which `config` wins, `config`; required of every service.
 image:
   registry: sluice  # Where images come from; the service's name is appended.
   tag: ""  # Empty: the chart's appVersion.
