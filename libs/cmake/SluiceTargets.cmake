@@ -175,6 +175,6 @@ function(sluice_test name)
   if(arg_STACK)
     set(label stack)
   endif()
-  # Twice what the slowest program takes (kafka_stack_test, 95 s, mostly waiting for heartbeats and sessions).
-  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 200)
+  # Twice what the slowest program takes (tsdb_writer_faults_test, 166 s of killing and freezing).
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 340)
 endfunction()

@@ -1,5 +1,6 @@
 #include "null_sink.h"
 
+#include "sink_limit.h"
 #include "sink_protocol.h"
 
 #include <array>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <sluice/base/check.h>
+#include <sluice/base/clock.h>
 #include <sluice/mqtt/decoder.h>
 #include <sluice/mqtt/encoder.h>
 #include <sluice/swarm/tls.h>
@@ -42,6 +44,13 @@ struct Peer {
   std::list<Peer>::iterator self{};
 };
 
+/// Closes without leaving anything behind in the kernel.
+void reset(int fd) {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close(fd);
+}
+
 }  // namespace
 
 struct NullSink::Impl {
@@ -60,6 +69,8 @@ struct NullSink::Impl {
   int wake = -1;
   SinkFault fault = SinkFault::kNone;
   bool forwards = false;
+  SystemClock clock{};
+  SinkLimit limit{0};
   std::optional<swarm::TlsContext> tls{};
   std::list<Peer> peers{};
   Peer* subscriber = nullptr;
@@ -81,6 +92,7 @@ Result<std::unique_ptr<NullSink>> NullSink::make(const Options& options) {
   auto impl = std::make_unique<Impl>();
   impl->fault = sink_fault(options.fault);
   impl->forwards = options.forward;
+  impl->limit = SinkLimit(options.limit);
   if (options.tls) {
     SLUICE_TRY_ASSIGN(impl->tls, swarm::TlsContext::make(swarm::TlsContext::Side::kServer,
                                                          {.ca_file = options.ca,
@@ -140,6 +152,10 @@ void NullSink::run(std::stop_token stop) {
 
 void NullSink::Impl::accept_all() {
   for (int fd = 0; (fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+    if (!limit.admits(clock.mono())) {
+      reset(fd);
+      continue;
+    }
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     Peer& peer = peers.emplace_front();

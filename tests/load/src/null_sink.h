@@ -15,7 +15,7 @@ namespace sluice::load {
 /// undercuts. Single-threaded; run() is the owner.
 class NullSink {
  public:
-  /// Listens. Of the options: host, port, TLS, forward, fault.
+  /// Listens. Of the options: host, port, TLS, forward, fault, limit.
   static Result<std::unique_ptr<NullSink>> make(const Options& options);
   ~NullSink();
 

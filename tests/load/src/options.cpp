@@ -34,12 +34,13 @@ constexpr std::array kOptions{
     Option{"host", &Options::host, "the server, a name or an address"},
     Option{"port", &Options::port, "its port; null-sink: to listen on, 0 for any free one"},
     Option{"mqtt", &Options::mqtt, "protocol level: 3, 4 for MQTT 3.1.1, 5"},
-    Option{"keepalive", &Options::keepalive, "seconds in CONNECT; pings are not sent"},
+    Option{"keepalive", &Options::keepalive, "seconds in CONNECT; of itself nobody pings"},
     Option{"persistent", &Options::persistent, "ask for sessions that outlive connections"},
     Option{"sources", &Options::sources,
            "source addresses from 127.0.0.2 on; 0: as many as needed"},
     Option{"pid", &Options::pids, "the server's processes, 12,34: their CPU and memory are read"},
-    Option{"threads", &Options::threads, "loops that share clients and messages"},
+    Option{"threads", &Options::threads,
+           "loops that share clients and messages; storm: for devices and for the crowd"},
     Option{"timeout", &Options::timeout, "seconds after which the run ends as incomplete"},
     Option{"json", &Options::json, "print JSON instead of a line"},
     Option{"tls", &Options::tls, "TLS, without a look at the server's name"},
@@ -68,12 +69,17 @@ constexpr std::array kOptions{
     Option{"inflight", &Options::inflight, "clients connecting at a time"},
     Option{"churn", &Options::churn, "conn: each leaves again at once"},
     Option{"hold", &Options::hold, "conn: seconds before the server's memory is read"},
+    Option{"pings", &Options::pings, "conn: clients that ping once a second while held"},
     Option{"before", &Options::before, "storm: seconds of publishing before it breaks loose"},
     Option{"retry", &Options::retry, "storm: seconds before who was refused comes again"},
+    Option{"crowd-port", &Options::crowd_port,
+           "storm: where the crowd goes, if not to --port: what it then does to the others"},
     Option{"forward", &Options::forward,
            "null-sink: what is published goes to the last subscriber"},
     Option{"fault", &Options::fault,
            "null-sink, for tests: wrong-id, twice, refuse, busy, hang-up"},
+    Option{"limit", &Options::limit,
+           "null-sink: connections let in a second, twice that at once; 0: all"},
 };
 
 template <typename Number>
@@ -117,6 +123,7 @@ Result<Options> checked(Options options) {
     return fail(ErrorCode::kInvalidArgument, std::string(why));
   };
   if (options.port > 65'535) return refuse("--port is at most 65535");
+  if (options.crowd_port > 65'535) return refuse("--crowd-port is at most 65535");
   if (options.mqtt < 3 || options.mqtt > 5) return refuse("--mqtt is 3, 4 or 5");
   if (options.keepalive > 65'535) return refuse("--keepalive is at most 65535");
   if (options.qos > 2) return refuse("--qos is 0, 1 or 2");
@@ -124,6 +131,7 @@ Result<Options> checked(Options options) {
   if (std::min({options.pubs, options.n, options.inflight}) < options.threads) {
     return refuse("--pubs, --n and --inflight are at least --threads");
   }
+  if (options.pings > options.n) return refuse("--pings is at most --n");
   if (options.command == Command::kStorm && options.rate <= 0) return refuse("storm needs --rate");
   if (options.window == 0 || options.window > 65'535) return refuse("--window is 1 to 65535");
   if (options.qos == 0 && options.command == Command::kStorm) {

@@ -55,11 +55,14 @@ struct Options {
   std::uint32_t inflight = 256;
   bool churn = false;
   double hold = 1;
+  std::uint32_t pings = 0;
   double before = 5;
   double retry = 0.1;
+  std::uint32_t crowd_port = 0;  // 0: port
 
   bool forward = false;
   std::string fault{};
+  std::uint32_t limit = 0;  // 0: none
 };
 
 /// `arguments` without the program's name.

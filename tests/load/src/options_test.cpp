@@ -49,6 +49,8 @@ TEST(Options, WhatCannotWorkIsRefused) {
   EXPECT_TRUE(parsed({"pub", "--qos", "0", "--window", "4", "--batch", "5"}));
   EXPECT_FALSE(parsed({"pub", "--window", "65536"}));
   EXPECT_FALSE(parsed({"conn", "--n", "0"}));
+  EXPECT_FALSE(parsed({"conn", "--n", "5", "--pings", "6"}));
+  EXPECT_FALSE(parsed({"storm", "--rate", "10", "--crowd-port", "65536"}));
   EXPECT_FALSE(parsed({"pub", "--pubs", "3", "--threads", "4"}));
   EXPECT_FALSE(parsed({"storm"}));
   EXPECT_TRUE(parsed({"storm", "--rate", "10"}));

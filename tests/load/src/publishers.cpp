@@ -22,7 +22,11 @@ constexpr std::chrono::milliseconds kLongestWait(10);
 
 Publishers::Publishers(swarm::Loop& loop, Tally& tally, const Clients& clients,
                        const Group::Options& group, const PublishOptions& options)
-    : Group(loop, tally, group), options_(options), clients_(group.count), ring_(group.count) {
+    : Group(loop, tally, group),
+      options_(options),
+      clients_(group.count),
+      ring_(group.count),
+      latencies_(&tally.answering) {
   const bool has_ids = options_.qos != Qos::kAtMostOnce;
   to_release_.reserve(options_.window);
   for (std::uint32_t place = 0; place < group.count; ++place) {
@@ -73,6 +77,12 @@ void Publishers::begin(std::uint64_t count) {
 MonoTime Publishers::due(std::uint64_t message) const {
   const double nanoseconds = std::floor(static_cast<double>(message) * 1e9 / options_.rate);
   return began_ + std::chrono::nanoseconds(static_cast<std::int64_t>(nanoseconds));
+}
+
+void Publishers::stop() {
+  const std::chrono::duration<double> passed = loop().now() - began_;
+  const auto fallen_due = static_cast<std::uint64_t>(passed.count() * options_.rate);
+  remaining_ = fallen_due - std::min(fallen_due, scheduled_);
 }
 
 bool Publishers::has_room(const swarm::Connection& connection) const {
@@ -190,7 +200,7 @@ void Publishers::finish(Client& client, std::uint16_t id, mqtt::ReasonCode reaso
   --unanswered_;
   if (is_failure(reason)) return tally().failed(std::format("publish_{}", to_string(reason)));
   ++tally().acked;
-  (is_disturbed_ ? tally().disturbed : tally().answering).record(loop().now() - slot.due);
+  latencies_->record(loop().now() - slot.due);
 }
 
 void Publishers::on_read_done(swarm::Connection& connection) {

@@ -35,8 +35,9 @@ class Publishers final : public Group {
   void pump();
   /// How long the loop may wait before the next pump().
   std::chrono::nanoseconds wait() const;
-  /// Nothing more is sent, but what is under way may still be answered.
-  void stop() { remaining_ = 0; }
+  /// Nothing more falls due. What did so is still to be sent, late as it is: what a slow server
+  /// kept from being sent would else be missing in the latencies. Needs a rate.
+  void stop();
   /// All is sent and answered, or no client is left.
   bool is_done() const;
   /// Asks the server for a sign of life behind everything that was sent: QoS 0 has no other end.
@@ -45,8 +46,8 @@ class Publishers final : public Group {
   /// What was not sent and not answered counts as failed from here on.
   void give_up();
 
-  /// Answers count as disturbed from now on.
-  void set_disturbed(bool is_disturbed) { is_disturbed_ = is_disturbed; }
+  /// Where latencies are counted from now on; at first that is Tally::answering.
+  void record_in(swarm::Histogram& latencies) { latencies_ = &latencies; }
 
  private:
   enum class SlotState : std::uint8_t { kFree, kPublished, kReleased };
@@ -88,7 +89,7 @@ class Publishers final : public Group {
   std::uint64_t scheduled_ = 0;  // messages since began_
   std::uint64_t unanswered_ = 0;
   std::uint64_t pings_ = 0;
-  bool is_disturbed_ = false;
+  swarm::Histogram* latencies_;
 };
 
 }  // namespace sluice::load

@@ -37,6 +37,10 @@ void Report::add_count(std::string_view key, std::uint64_t value, std::string_vi
       {std::string(key), number, label.empty() ? "" : std::format("{} {}", number, label)});
 }
 
+void Report::add_note(std::string_view key, std::string_view text) {
+  figures_.push_back({std::string(key), json_text(text), std::format("{}: {}", key, text)});
+}
+
 void Report::add_latency(std::string_view key, const swarm::Histogram& histogram) {
   if (histogram.count() == 0) return;
   std::string text = std::format("{} us", key);
@@ -82,7 +86,7 @@ std::string Report::json_of(const Counts& counts) {
 std::string Report::json() const {
   std::string text = "{\"scenario\": " + json_text(scenario_);
   for (const Figure& figure : figures_) {
-    text += std::format(", {}: {}", json_text(figure.key), figure.number);
+    text += std::format(", {}: {}", json_text(figure.key), figure.value);
   }
   text += std::format(", \"failures\": {}, \"inconsistencies\": {}", json_of(failures_),
                       json_of(inconsistencies_));

@@ -19,6 +19,8 @@ class Report {
   /// out there.
   void add(std::string_view key, double value, std::string_view label);
   void add_count(std::string_view key, std::uint64_t value, std::string_view label);
+  /// What is no number: how the threads were scheduled.
+  void add_note(std::string_view key, std::string_view text);
   /// p50, p95, p99, p99.9 and the maximum in microseconds; nothing for an empty histogram.
   void add_latency(std::string_view key, const swarm::Histogram& histogram);
   void add_outcome(const Tally& tally);
@@ -33,8 +35,8 @@ class Report {
  private:
   struct Figure {
     std::string key;
-    std::string number;  // as JSON has it
-    std::string text;    // as the line has it; may be empty
+    std::string value;  // as JSON has it
+    std::string text;   // as the line has it; may be empty
   };
   using Counts = std::vector<std::pair<std::string, std::uint64_t>>;
   static std::string json_of(const Counts& counts);

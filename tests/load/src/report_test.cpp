@@ -30,6 +30,13 @@ TEST(Report, LatenciesAreInMicroseconds) {
   EXPECT_FALSE(report.json().contains("none"));
 }
 
+TEST(Report, NotesAreTexts) {
+  Report report("storm");
+  report.add_note("crowd", "says \"no\"");
+  EXPECT_EQ(report.line(), "storm: crowd: says \"no\"");
+  EXPECT_TRUE(report.json().contains(R"("crowd": "says \"no\"")"));
+}
+
 TEST(Report, FailuresAreCountedByReasonAndAreNoFault) {
   Tally tally;
   tally.failed("refused_not_authorized", 3);

@@ -1,3 +1,4 @@
+#include "held.h"
 #include "scenario_parts.h"
 #include "scenarios.h"
 
@@ -9,28 +10,45 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// For the answers to the last pings.
+constexpr std::chrono::seconds kPatience(5);
+
 struct Measured {
   Reading before{};
   Reading after{};  // all are in
-  Reading held{};   // and have been idle for a while
+  Reading held{};   // and have been there for a while
+  std::atomic<std::uint64_t> still_open = 0;
   std::atomic<bool> is_complete = true;
 };
 
-void hold(Worker& worker, double seconds) {
-  const MonoTime until =
-      worker.loop.now() + std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
-  while (worker.loop.now() < until && !worker.must_end()) worker.loop.poll(10ms);
+void hold(Worker& worker, Held& clients) {
+  const MonoTime until = worker.loop.now() + nanoseconds_of(worker.run.options.hold);
+  clients.begin();
+  while (worker.loop.now() < until && !worker.must_end()) {
+    clients.pump();
+    worker.poll(10ms);
+  }
+  while (clients.unanswered() > 0 && worker.loop.now() < until + kPatience && !worker.must_end()) {
+    worker.poll(10ms);
+  }
+  clients.give_up();
 }
 
 void work(Worker& worker, Measured& measured) {
   const Options& options = worker.run.options;
   Group::Options group = worker.group(0, options.n);
   group.churns = options.churn;
-  Group clients(worker.loop, worker.tally, group);
+  Held clients(worker.loop, worker.tally, group,
+               static_cast<std::uint32_t>(worker.share(options.pings).count));
   worker.meet([&] { measured.before = worker.run.read(); });
   if (!worker.settle(clients)) measured.is_complete = false;
   worker.meet([&] { measured.after = worker.run.read(); });
-  if (!options.churn) hold(worker, options.hold);
+  swarm::Histogram of_holding;  // which is no part of what CONNACK waits for
+  worker.lag.record_in(of_holding);
+  const std::uint32_t opened = clients.open_count();
+  if (!options.churn) hold(worker, clients);
+  measured.still_open += clients.open_count();
+  if (clients.open_count() < opened) measured.is_complete = false;
   worker.meet([&] { measured.held = worker.run.read(); });
 }
 
@@ -38,14 +56,18 @@ void work(Worker& worker, Measured& measured) {
 
 Result<Report> run_conn(const Options& options, const Clock& clock) {
   Measured measured;
-  const std::uint64_t at_a_time = options.churn ? options.inflight : options.n;
-  SLUICE_TRY_ASSIGN(const Tally tally,
-                    run_workers(options, clock, options.n, at_a_time,
-                                [&](Worker& worker) { work(worker, measured); }));
+  SLUICE_TRY_ASSIGN(const auto tallies,
+                    run_workers(options, clock,
+                                {.clients = options.n,
+                                 .open_at_a_time = options.churn ? options.inflight : options.n,
+                                 .crews = {{.body = [&](Worker& worker) { work(worker, measured); },
+                                            .port = options.port}}}));
+  const Tally& tally = tallies[0];
 
   Report report("conn");
   const double seconds = seconds_between(measured.before, measured.after);
   report.add_count("opened", tally.opened, "opened");
+  if (!options.churn) report.add_count("held", measured.still_open, "held");
   if (options.resume) report.add_count("resumed", tally.resumed, "resumed");
   report.add("seconds", seconds, "");
   report.add("connections_per_second", static_cast<double>(tally.opened) / seconds, "conn/s");
@@ -55,9 +77,12 @@ Result<Report> run_conn(const Options& options, const Clock& clock) {
                          static_cast<double>(measured.before.usage.rss_bytes);
     report.add("bytes_per_connection", grown / static_cast<double>(tally.opened), "B/conn");
   }
+  add_listen_drops(report, options, measured.before, measured.held);
   report.add_latency("connack", tally.connecting);
+  report.add_latency("ping", tally.pinging);
+  report.add_latency("generator_lag", tally.lag);
   report.add_outcome(tally);
-  if (!measured.is_complete) report.set_incomplete("not all were in in time");
+  if (!measured.is_complete) report.set_incomplete("not all came in in time and stayed");
   if (tally.opened == 0) report.set_incomplete("nobody was let in");
   return report;
 }

@@ -17,6 +17,10 @@ PublishOptions publish_options(const Options& options, const TextTemplate& topic
           .is_stamped = is_ours && options.command == Command::kPubsub};
 }
 
+std::chrono::nanoseconds nanoseconds_of(double seconds) {
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
+}
+
 double seconds_between(const Reading& before, const Reading& after) {
   const std::chrono::duration<double> passed = after.time - before.time;
   return std::max(passed.count(), 1e-9);
@@ -33,6 +37,12 @@ void add_cpu(Report& report, const Options& options, const Reading& before, cons
   } else {
     report.add("cpu_seconds_per_million", per_million, "CPU-s/M");
   }
+}
+
+void add_listen_drops(Report& report, const Options& options, const Reading& before,
+                      const Reading& after) {
+  if (options.pids.empty()) return;
+  report.add_count("dropped_syns", after.listen_drops - before.listen_drops, "SYNs dropped");
 }
 
 }  // namespace sluice::load

@@ -25,16 +25,16 @@ void publish_all(Worker& worker, Publishers& publishers) {
   publishers.begin(worker.share(worker.run.options.count).count);
   while (!publishers.is_done() && !worker.must_end()) {
     publishers.pump();
-    worker.loop.poll(publishers.wait());
+    worker.poll(publishers.wait());
   }
   publishers.begin_flush();
-  while (!publishers.is_flushed() && !worker.must_end()) worker.loop.poll(10ms);
+  while (!publishers.is_flushed() && !worker.must_end()) worker.poll(10ms);
 }
 
 void await_subscriptions(Worker& worker, const Subscribers& subscribers) {
   while (subscribers.granted() < subscribers.open_count() && worker.tally.failures.empty() &&
          !worker.must_end()) {
-    worker.loop.poll(10ms);
+    worker.poll(10ms);
   }
 }
 
@@ -44,7 +44,7 @@ void await_deliveries(Worker& worker, const Subscribers& subscribers) {
   const std::uint64_t expected = worker.run.options.count * subscribers.granted();
   MonoTime last_news = worker.loop.now();
   for (std::uint64_t known = 0; worker.tally.received < expected && !worker.must_end();) {
-    worker.loop.poll(10ms);
+    worker.poll(10ms);
     if (worker.tally.received != known) {
       known = worker.tally.received;
       last_news = worker.loop.now();
@@ -70,6 +70,7 @@ void work(Worker& worker, const PublishOptions& publish, Measured& measured) {
     await_subscriptions(worker, *subscribers);
   }
   worker.meet([&] { measured.before = worker.run.read(); });
+  worker.tally.lag = swarm::Histogram();  // of connecting
   publish_all(worker, publishers);
   if (subscribers) await_deliveries(worker, *subscribers);
   is_complete &= publishers.is_done() && publishers.open_count() > 0 && !worker.must_end();
@@ -86,9 +87,14 @@ Result<Report> run_pub(const Options& options, const Clock& clock) {
   Measured measured;
   const bool has_subscribers = options.command == Command::kPubsub;
   const std::uint64_t clients = options.pubs + (has_subscribers ? options.subs : 0);
-  SLUICE_TRY_ASSIGN(const Tally tally,
-                    run_workers(options, clock, clients, clients,
-                                [&](Worker& worker) { work(worker, publish, measured); }));
+  SLUICE_TRY_ASSIGN(
+      const auto tallies,
+      run_workers(options, clock,
+                  {.clients = clients,
+                   .open_at_a_time = clients,
+                   .crews = {{.body = [&](Worker& worker) { work(worker, publish, measured); },
+                              .port = options.port}}}));
+  const Tally& tally = tallies[0];
 
   Report report(has_subscribers ? "pubsub" : "pub");
   const std::uint64_t done = publish.qos == mqtt::Qos::kAtMostOnce ? tally.sent : tally.acked;
@@ -101,6 +107,7 @@ Result<Report> run_pub(const Options& options, const Clock& clock) {
   add_cpu(report, options, measured.before, measured.after, done);
   report.add_latency("ack", tally.answering);
   report.add_latency("delivery", tally.delivering);
+  report.add_latency("generator_lag", tally.lag);
   report.add_outcome(tally);
   if (!measured.is_complete) report.set_incomplete("not all was sent and answered in time");
   return report;

@@ -81,6 +81,7 @@ bool answer(const mqtt::Frame& frame, mqtt::Version& version, SinkFault fault, b
     case PacketType::kSubscribe:
       return take_subscribe(frame, version, answers);
     case PacketType::kPingreq:
+      if (fault == SinkFault::kHangUp) return false;
       mqtt::encode_pingresp(answers.to_peer);
       return true;
     case PacketType::kPuback:

@@ -16,7 +16,7 @@ enum class SinkFault : std::uint8_t {
   kTwice,    // acknowledges everything twice
   kRefuse,   // lets nobody in
   kBusy,     // lets only every second client in
-  kHangUp,   // closes when something is published
+  kHangUp,   // closes when something is published, or a sign of life is asked for
 };
 SinkFault sink_fault(std::string_view name);
 

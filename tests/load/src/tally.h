@@ -13,8 +13,12 @@ namespace sluice::load {
 struct Tally {
   swarm::Histogram connecting;  // connect() to CONNACK
   swarm::Histogram answering;   // publish due to PUBACK or PUBCOMP
-  swarm::Histogram disturbed;   // the same while a storm was on
+  swarm::Histogram cut_off;     // the same in a storm's first second, in which a crowd is cut off
+  swarm::Histogram disturbed;   // the same in the rest of it
   swarm::Histogram delivering;  // publish due to its arrival at a subscriber
+  swarm::Histogram pinging;     // ping due to its answer
+  swarm::Histogram lag;         // see LagProbe
+  swarm::Histogram storm_lag;   // the same while a storm was on
   std::uint64_t opened = 0;
   std::uint64_t resumed = 0;  // of those, by a TLS ticket
   std::uint64_t sent = 0;

@@ -1,7 +1,10 @@
 #include "workers.h"
 
+#include "listen_drops.h"
+
 #include <algorithm>
 #include <csignal>
+#include <deque>
 #include <format>
 #include <fstream>
 #include <optional>
@@ -19,8 +22,10 @@ namespace {
 /// Files of a process that are not connections: standard ones, epolls, /proc; generously.
 constexpr std::uint64_t kOtherFiles = 32;
 /// Connections from one source address to one server: net.ipv4.ip_local_port_range is 28,232 wide
-/// where nobody has changed it, and some ports are still in TIME_WAIT.
-constexpr std::uint64_t kPortsPerSource = 20'000;
+/// where nobody has changed it, of which connect() looks at every second port first. Once those are
+/// taken each connect() goes through all of them in vain, which is slow; and some ports are still
+/// in TIME_WAIT.
+constexpr std::uint64_t kPortsPerSource = 10'000;
 
 Result<Clients> make_clients(const Options& options) {
   Clients::Options made{
@@ -35,11 +40,12 @@ Result<Clients> make_clients(const Options& options) {
   return Clients::make(made);
 }
 
-swarm::Target make_target(const Options& options, std::uint64_t clients, swarm::TlsContext* tls) {
+swarm::Target make_target(const Options& options, std::uint32_t port, std::uint64_t clients,
+                          swarm::TlsContext* tls) {
   const auto needed = static_cast<std::uint32_t>(clients / kPortsPerSource + 1);
   const std::uint32_t sources = options.sources > 0 ? options.sources : needed > 1 ? needed : 0;
   return {.host = options.host,
-          .port = static_cast<std::uint16_t>(options.port),
+          .port = static_cast<std::uint16_t>(port),
           .version = static_cast<mqtt::Version>(options.mqtt),
           .keep_alive_seconds = static_cast<std::uint16_t>(options.keepalive),
           .clean_start = !options.persistent,
@@ -64,7 +70,9 @@ void Rendezvous::meet(const std::function<void()>& last) {
 }
 
 Reading Run::read() const {
-  return {.time = clock.mono(), .usage = ProcessUsage::of(options.pids).value_or(ProcessUsage{})};
+  return {.time = clock.mono(),
+          .usage = ProcessUsage::of(options.pids).value_or(ProcessUsage{}),
+          .listen_drops = listen_drops().value_or(0)};
 }
 
 Worker::Share Worker::share(std::uint64_t total) const {
@@ -81,25 +89,35 @@ Group::Options Worker::group(std::uint64_t first, std::uint64_t total) const {
           .inflight = static_cast<std::uint32_t>(inflight)};
 }
 
-bool Worker::settle(Group& group) const {
+void Worker::meet_at(Rendezvous& rendezvous, const std::function<void()>& last) {
+  rendezvous.meet(last);
+  lag.restart(loop.now());
+}
+
+void Worker::poll(std::chrono::nanoseconds timeout) {
+  loop.poll(lag.limit(loop.now(), timeout));
+  lag.polled(loop.now());
+}
+
+bool Worker::settle(Group& group) {
   using namespace std::chrono_literals;
-  for (group.tick(); !group.is_settled() && !must_end(); group.tick()) loop.poll(10ms);
+  for (group.tick(); !group.is_settled() && !must_end(); group.tick()) poll(10ms);
   return group.is_settled();
 }
 
-Result<Tally> run_workers(const Options& options, const Clock& clock, std::uint64_t clients,
-                          std::uint64_t open_at_a_time, const std::function<void(Worker&)>& body) {
+Result<std::vector<Tally>> run_workers(const Options& options, const Clock& clock,
+                                       const Plan& plan) {
   rlimit files{};
   getrlimit(RLIMIT_NOFILE, &files);
-  if (open_at_a_time + kOtherFiles > files.rlim_cur) {
+  if (plan.open_at_a_time + kOtherFiles > files.rlim_cur) {
     return fail(ErrorCode::kResourceExhausted,
-                std::format("{} connections, but only {} open files are allowed", open_at_a_time,
-                            files.rlim_cur));
+                std::format("{} connections, but only {} open files are allowed",
+                            plan.open_at_a_time, files.rlim_cur));
   }
   SLUICE_TRY_ASSIGN(const Clients names, make_clients(options));
-  if (names.limit().value_or(clients) < clients) {
+  if (names.limit().value_or(plan.clients) < plan.clients) {
     return fail(ErrorCode::kInvalidArgument,
-                std::format("{} clients, but {} credentials", clients, *names.limit()));
+                std::format("{} clients, but {} credentials", plan.clients, *names.limit()));
   }
   std::optional<swarm::TlsContext> tls;
   if (options.tls) {
@@ -111,31 +129,44 @@ Result<Tally> run_workers(const Options& options, const Clock& clock, std::uint6
   }
   // A wrong number would otherwise look like a server that uses nothing.
   SLUICE_TRY(ProcessUsage::of(options.pids));
-  SLUICE_TRY_ASSIGN(const auto route,
-                    swarm::Route::make(make_target(options, clients, tls ? &*tls : nullptr)));
-  std::vector<std::unique_ptr<swarm::Loop>> loops(options.threads);
-  for (auto& loop : loops) {
-    loop = std::make_unique<swarm::Loop>(route, names, clock);
+  const auto crews = static_cast<std::uint32_t>(plan.crews.size());
+  std::deque<swarm::Loop> loops;
+  std::deque<Rendezvous> meetings;
+  for (const Crew& crew : plan.crews) {
+    SLUICE_TRY_ASSIGN(
+        const auto route,
+        swarm::Route::make(make_target(options, crew.port, plan.clients, tls ? &*tls : nullptr)));
+    for (std::uint32_t i = 0; i < options.threads; ++i) loops.emplace_back(route, names, clock);
+    meetings.emplace_back(options.threads);
   }
   Run run{.options = options,
           .clients = names,
           .clock = clock,
-          .rendezvous = Rendezvous(options.threads),
+          .rendezvous = Rendezvous(options.threads * crews),
           .deadline = clock.mono() +
                       std::chrono::nanoseconds(static_cast<std::int64_t>(options.timeout * 1e9))};
-  std::vector<Tally> tallies(options.threads);
+  std::vector<Tally> tallies(loops.size());
   {
     std::vector<std::jthread> threads;
-    for (std::uint32_t number = 0; number < options.threads; ++number) {
-      threads.emplace_back([&, number] {
+    for (std::uint32_t thread = 0; thread < loops.size(); ++thread) {
+      threads.emplace_back([&, thread] {
         prctl(PR_SET_TIMERSLACK, 1);  // per thread; the default of 50 us would show in latencies
-        Worker worker{run, *loops[number], tallies[number], number};
-        body(worker);
+        const std::uint32_t crew = thread / options.threads;
+        const char* const name = plan.crews[crew].name;
+        if (*name != '\0') prctl(PR_SET_NAME, name);
+        Worker worker{.run = run,
+                      .crew = meetings[crew],
+                      .loop = loops[thread],
+                      .tally = tallies[thread],
+                      .number = thread % options.threads,
+                      .lag = LagProbe(clock.mono(), tallies[thread].lag)};
+        plan.crews[crew].body(worker);
       });
     }
   }
-  for (std::size_t i = 1; i < tallies.size(); ++i) tallies[0].add(tallies[i]);
-  return std::move(tallies[0]);
+  std::vector<Tally> counted(crews);
+  for (std::size_t i = 0; i < tallies.size(); ++i) counted[i / options.threads].add(tallies[i]);
+  return counted;
 }
 
 void prepare_process() {
