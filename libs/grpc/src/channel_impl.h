@@ -74,18 +74,22 @@ class OngoingCall : public std::enable_shared_from_this<OngoingCall> {
   OngoingCall(Channel::Impl& channel, const CallOptions& options, raw_detail::StartAttempt start,
               raw_detail::Done done);
 
-  void attempt();
+  void begin();
   /// Any thread. The callback still comes, with kCancelled.
   void cancel();
 
   raw_detail::Done take_done() { return std::move(done_); }
 
  private:
+  void attempt();
+  /// Makes an attempt after `wait`; false when the call has been cancelled.
+  bool attempt_after(std::chrono::milliseconds wait);
   void on_status(const grpc::Status& status);
   bool may_try_again(const grpc::Status& status) const;
   void finish(Result<> outcome);
 
   Channel::Impl& channel_;
+  const std::chrono::milliseconds delay_;
   const bool is_idempotent_;
   const std::string traceparent_;
   raw_detail::StartAttempt start_;

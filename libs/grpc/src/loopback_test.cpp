@@ -635,6 +635,19 @@ TEST(RpcChannel, CancelsCallsThatWaitForTheirNextAttemptWhenItStops) {
   EXPECT_FALSE(under_way.get());
 }
 
+TEST(RpcChannel, CancelsCallsThatWaitForTheirFirstAttemptWhenItStops) {
+  Rig rig;
+  std::atomic<int> calls = 0;
+  ASSERT_TRUE(rig.start(failing(calls, 0, ErrorCode::kUnavailable)));
+  EchoClient client(rig.channel());
+  auto delayed =
+      say_later(client, {.timeout = std::chrono::hours(2), .delay = std::chrono::hours(1)});
+  EXPECT_TRUE(rig.say("at once"));
+  rig.channel().stop();
+  EXPECT_EQ(code_of(delayed.get()), ErrorCode::kCancelled);
+  EXPECT_EQ(calls, 1);
+}
+
 TEST(RpcChannel, KnowsWhetherItIsConnected) {
   Rig rig;
   ASSERT_TRUE(rig.start());

@@ -22,6 +22,7 @@ milliseconds timeout_of(const CallOptions& options, const ClientConfig& config) 
 OngoingCall::OngoingCall(Channel::Impl& channel, const CallOptions& options,
                          raw_detail::StartAttempt start, raw_detail::Done done)
     : channel_(channel),
+      delay_(options.delay),
       is_idempotent_(options.is_idempotent),
       traceparent_(options.trace ? options.trace->traceparent() : std::string()),
       start_(std::move(start)),
@@ -29,6 +30,23 @@ OngoingCall::OngoingCall(Channel::Impl& channel, const CallOptions& options,
       started_(channel.clock.mono()),
       deadline_(started_ + timeout_of(options, channel.config)),
       backoff_(kBackoff, channel.random) {}
+
+void OngoingCall::begin() {
+  // One that is cancelled ends as it would without a delay.
+  if (delay_ <= milliseconds(0) || !attempt_after(delay_)) attempt();
+}
+
+bool OngoingCall::attempt_after(milliseconds wait) {
+  const std::lock_guard lock(mutex_);
+  context_.reset();
+  if (is_cancelled_) return false;
+  // Weak, as the alarm keeps its function until it is destroyed, which this call does. The channel
+  // has the call until it is over.
+  timer_.Set(grpc_time_after(wait), [call = weak_from_this()](bool) {
+    if (const auto self = call.lock()) self->attempt();
+  });
+  return true;
+}
 
 void OngoingCall::attempt() {
   auto context = std::make_unique<grpc::ClientContext>();
@@ -65,17 +83,7 @@ void OngoingCall::on_status(const grpc::Status& status) {
     return finish(from_status(status));
   }
   channel_.retries.add();
-  std::unique_lock lock(mutex_);
-  context_.reset();
-  if (is_cancelled_) {
-    lock.unlock();
-    return finish(from_status(status));
-  }
-  // Weak, as the alarm keeps its function until it is destroyed, which this call does. The channel
-  // has the call until it is over.
-  timer_.Set(grpc_time_after(wait), [call = weak_from_this()](bool) {
-    if (const auto self = call.lock()) self->attempt();
-  });
+  if (!attempt_after(wait)) finish(from_status(status));
 }
 
 bool OngoingCall::may_try_again(const grpc::Status& status) const {
@@ -104,7 +112,7 @@ namespace raw_detail {
 void start_call(Channel& channel, const CallOptions& options, StartAttempt start, Done done) {
   auto call =
       std::make_shared<OngoingCall>(channel.impl(), options, std::move(start), std::move(done));
-  if (channel.impl().add(call)) return call->attempt();
+  if (channel.impl().add(call)) return call->begin();
   call->take_done()(fail(
       Error(ErrorCode::kCancelled, "the channel has been stopped").with_reason("channel_stopped")));
 }

@@ -51,6 +51,10 @@ struct Server::Impl final : CallGate {
   Impl(const ServerConfig& c, crypto::TlsIdentity i, const Clock& k, Random& r, const Logger& l,
        Registry& g);
 
+  std::unique_ptr<WorkerPool> make_pool() const {
+    return std::make_unique<WorkerPool>(static_cast<std::size_t>(config.workers),
+                                        static_cast<std::size_t>(config.queue));
+  }
   Result<> start();
   Result<> bind();
   void stop();
@@ -85,7 +89,8 @@ struct Server::Impl final : CallGate {
   AccessTable access;
   std::vector<std::unique_ptr<Method>> methods;
   std::vector<grpc::Service*> services;
-  WorkerPool pool;
+  const std::unique_ptr<WorkerPool> pool;
+  std::vector<std::unique_ptr<WorkerPool>> own_pools;
   std::atomic<std::int64_t> in_flight = 0;
   std::atomic<bool> is_draining = false;
 
@@ -118,6 +123,7 @@ class Method {
 
   Server::Impl& server_;
   const MethodOptions options_;
+  WorkerPool* pool_;  // its own or that of all
   Counter calls_ok_;
   Histogram seconds_;
 };
@@ -125,6 +131,8 @@ class Method {
 Method::Method(Server::Impl& server, MethodOptions options)
     : server_(server),
       options_(std::move(options)),
+      pool_(options_.has_own_workers ? server.own_pools.emplace_back(server.make_pool()).get()
+                                     : server.pool.get()),
       calls_ok_(calls("ok")),
       seconds_(server.registry.histogram("sluice_grpc_server_call_seconds",
                                          "From the arrival of a call to its status.",
@@ -156,7 +164,7 @@ grpc::ServerUnaryReactor* Method::serve(grpc::CallbackServerContext* context,
   // Shared by the task and, should the queue refuse that, by this function.
   auto waiting = std::make_shared<std::pair<ServerCall, raw_detail::Handler>>(std::move(call),
                                                                               std::move(handler));
-  if (!server_.pool.try_submit(
+  if (!pool_->try_submit(
           [this, reactor, waiting] { run(waiting->first, reactor, waiting->second); })) {
     server_.refused_queue.add();
     finish(waiting->first, reactor,
@@ -230,7 +238,7 @@ Server::Impl::Impl(const ServerConfig& c, crypto::TlsIdentity i, const Clock& k,
           registry.counter("sluice_grpc_server_certificate_reloads_failed_total",
                            "Handshakes at which changed certificate files could not be taken.")),
       in_flight_gauge(registry.gauge("sluice_grpc_server_calls_in_flight", "Calls under way.")),
-      pool(static_cast<std::size_t>(config.workers), static_cast<std::size_t>(config.queue)) {}
+      pool(make_pool()) {}
 
 Result<> Server::Impl::admit(std::string_view path, std::string_view peer) {
   if (is_draining.load(std::memory_order_relaxed)) {
@@ -330,7 +338,8 @@ void Server::Impl::stop() {
     server->Shutdown(grpc_time_after(config.drain));
     server.reset();
   }
-  pool.stop();
+  pool->stop();
+  for (const auto& own : own_pools) own->stop();
 }
 
 Server::Server(const ServerConfig& config, crypto::TlsIdentity identity, const Clock& clock,

@@ -49,6 +49,11 @@ constexpr std::chrono::milliseconds kMinSocketTimeout{2'000};
 constexpr std::chrono::milliseconds kFetchWait{500};
 constexpr Bytes kGathered = 256_KiB;
 
+// How soon a table's new partitions are read, and how long their number is waited for, during which
+// nothing else is.
+constexpr std::chrono::seconds kPartitionLook{30};
+constexpr std::chrono::milliseconds kMetadataTimeout{1'000};
+
 // Longer than a client takes to leave its group once its commits are done or given up: librdkafka
 // waits 5 s for that answer.
 constexpr std::chrono::milliseconds kLeaveLimit{30'000};
@@ -197,8 +202,33 @@ Result<> RdConsumer::assign_table(RebalanceListener& listener, std::chrono::mill
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return fail(error_of(error, "assign"));
   for (const TopicPartition& partition : partitions) reading_.try_emplace(partition);
   is_table_assigned_ = true;
+  next_partition_look_ = clock_.mono() + kPartitionLook;
   static_cast<void>(listener.on_assigned(partitions));
   return {};
+}
+
+// A consumer without a group is told of them by nobody.
+void RdConsumer::take_up_new_partitions(RebalanceListener& listener) {
+  if (clock_.mono() < next_partition_look_) return;
+  next_partition_look_ = clock_.mono() + kPartitionLook;
+  const auto count = partition_count(*client_, config_, table_topic_, kMetadataTimeout);
+  const auto known = static_cast<std::int32_t>(reading_.size());
+  if (!count || *count <= known) return;
+  std::vector<TopicPartition> added;
+  for (std::int32_t i = known; i < *count; ++i) added.push_back({table_topic_, Partition(i)});
+  const PartitionList list = make_list(config_, added);
+  for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = RD_KAFKA_OFFSET_BEGINNING;
+  if (const KafkaError error{rd_kafka_incremental_assign(client_.get(), list.get())}) {
+    logger_.error("kafka_assign_failed", error_of(*error, "assign"));
+    return;
+  }
+  // Keys are in other partitions now than their earlier records, whose order is lost with that.
+  logger_.error("kafka_table_partitions_added",
+                {{"topic", table_topic_}, {"before", known}, {"now", *count}});
+  for (const TopicPartition& partition : added) reading_.try_emplace(partition);
+  std::vector<TopicPartition> all;
+  for (const auto& [partition, reading] : reading_) all.push_back(partition);
+  static_cast<void>(listener.on_assigned(all));
 }
 
 Result<> RdConsumer::poll(std::chrono::milliseconds timeout, std::size_t max_records,
@@ -207,8 +237,9 @@ Result<> RdConsumer::poll(std::chrono::milliseconds timeout, std::size_t max_rec
   if (!table_topic_.empty() && !is_table_assigned_) {
     // Metadata is the one thing we wait for besides records; with less than this a slow broker
     // never answers.
-    SLUICE_TRY(assign_table(listener, std::max(timeout, std::chrono::milliseconds(1'000))));
+    SLUICE_TRY(assign_table(listener, std::max(timeout, kMetadataTimeout)));
   }
+  if (!table_topic_.empty()) take_up_new_partitions(listener);
   collect_end_offsets();
   send_commit();
   apply_pauses(max_records == 0);

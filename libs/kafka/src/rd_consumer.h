@@ -66,6 +66,8 @@ class RdConsumer final : public Consumer {
                                               void* opaque, char* why, std::size_t why_size);
   void send_commit();
   Result<> assign_table(RebalanceListener& listener, std::chrono::milliseconds timeout);
+  /// Begins partitions that the table's topic was given since.
+  void take_up_new_partitions(RebalanceListener& listener);
   static void rebalance_callback(rd_kafka_t* client, rd_kafka_resp_err_t error,
                                  rd_kafka_topic_partition_list_t* partitions, void* opaque);
   void on_rebalance(rd_kafka_resp_err_t error, const rd_kafka_topic_partition_list_t& partitions);
@@ -87,6 +89,7 @@ class RdConsumer final : public Consumer {
   Opaque opaque_;
   std::string table_topic_;  // empty for a group
   bool is_table_assigned_ = false;
+  MonoTime next_partition_look_{};  // of a table
 
   Client client_;
   Queue commits_;

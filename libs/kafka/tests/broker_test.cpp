@@ -1,13 +1,17 @@
 #include "broker_world.h"
+#include "rd_consumer.h"
 #include "rd_producer.h"
 
+#include <array>
 #include <format>
 #include <set>
 #include <stdexcept>
 
 #include <sluice/kafka/sender.h>
+#include <sluice/kafka/table_reader.h>
 #include <sluice/testing/eventually.h>
 #include <sluice/testing/fault_proxy.h>
+#include <sluice/testing/shifted_clock.h>
 #include <sluice/testing/sim_clock.h>
 
 #include <gmock/gmock.h>
@@ -283,6 +287,58 @@ TEST_F(BrokerFaults, ARecordThatIsStoredButNeverAnsweredFailsSayingThatItMayBeSt
   EXPECT_EQ(completions.at(1).failure, ErrorCode::kDeadlineExceeded);
   EXPECT_TRUE(completions.at(1).may_be_stored);
   EXPECT_EQ(read_all(world_, topic, 2).size(), 2U);
+}
+
+struct Rows final : TableHandler {
+  void on_change(const RecordView& record) override { keys.insert(std::string(record.key)); }
+  std::set<std::string> keys;
+};
+
+void add_partitions(rd_kafka_t& client, const std::string& full_topic, std::size_t count) {
+  std::array<char, 256> why{};
+  rd_kafka_NewPartitions_t* wanted =
+      rd_kafka_NewPartitions_new(full_topic.c_str(), count, why.data(), why.size());
+  ASSERT_NE(wanted, nullptr) << why.data();
+  rd_kafka_queue_t* const answers = rd_kafka_queue_new(&client);
+  rd_kafka_CreatePartitions(&client, &wanted, 1, nullptr, answers);
+  rd_kafka_event_t* const answer = rd_kafka_queue_poll(answers, 30'000);
+  EXPECT_EQ(rd_kafka_event_error(answer), RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_event_destroy(answer);
+  rd_kafka_NewPartitions_destroy(wanted);
+  rd_kafka_queue_destroy(answers);
+}
+
+TEST(RdConsumer, ReadsPartitionsOfATableThatWereAddedLater) {
+  BrokerWorld world;
+  const std::string topic = world.make_topic(1, Cleanup::kCompact);
+  testing::ShiftedClock clock;
+  auto consumer =
+      std::make_unique<rd::RdConsumer>(world.config, quick_limits(), clock, world.logger);
+  ASSERT_TRUE(consumer->open_table(topic));
+  rd_kafka_t& client = consumer->native();
+  Rows rows;
+  TableReader reader({.topic = topic, .refresh_interval = 20ms, .limits = quick_limits()}, clock,
+                     world.logger, world.registry, std::move(consumer), rows);
+  world.append({{.topic = topic, .key = "before", .value = "x"}});
+  const auto reads = [&](const char* key) {
+    return eventually([&] { return reader.step(20ms) && rows.keys.contains(key); });
+  };
+  ASSERT_TRUE(reads("before"));
+  add_partitions(client, world.config.name_space + topic, 2);
+  const auto appended = [&] {
+    const auto producer = world.producer(ProducerConfig{});
+    const Record record{.topic = topic, .key = "after", .value = "x", .partition = Partition(1)};
+    if (!producer->try_append(record, 1) || !producer->flush(5s)) return false;
+    std::vector<Completion> completions;
+    producer->poll(completions);
+    return completions.size() == 1 && !completions[0].failure;
+  };
+  ASSERT_TRUE(eventually(appended));
+  EXPECT_TRUE(eventually([&] {
+    clock.put_forward(60s);
+    return reader.step(20ms) && rows.keys.contains("after");
+  }));
+  reader.stop();
 }
 
 }  // namespace

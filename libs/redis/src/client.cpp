@@ -67,6 +67,11 @@ bool is_passing(std::string_view text) {
          text.starts_with("LOADING") || text.starts_with("MASTERDOWN");
 }
 
+/// Only a primary serves us: what is under its name has become a replica.
+bool is_of_a_replica(std::string_view text) {
+  return text.starts_with("READONLY") || text.starts_with("MASTERDOWN");
+}
+
 Error refusal(const std::string& text) {
   const std::string reason = text.substr(0, text.find(' '));
   ErrorCode code = ErrorCode::kFailedPrecondition;
@@ -153,6 +158,11 @@ class Client::Impl final : public Connection::Owner {
     // Not repeated: later commands on the same key may be on their way already, and would be done
     // first.
     if (is_passing(answer->text())) request_slots();
+    if (!is_cluster() && is_of_a_replica(answer->text())) {
+      // It would refuse for ever, while its name may lead to the new primary already.
+      from.leave(
+          Error(ErrorCode::kUnavailable, std::format("{} is a replica", from.node().address())));
+    }
     metrics_.refused.add();
     finish(std::move(pending), fail(refusal(answer->text())));
   }
@@ -385,7 +395,7 @@ class Client::Impl final : public Connection::Owner {
 
   const Config config_;
   const Target target_;
-  const std::optional<TlsSessions> tls_;
+  std::optional<TlsSessions> tls_;
   const Clock& clock_;
   Random& random_;
   const Logger log_;

@@ -110,6 +110,26 @@ Result<Reply> set(Client& client, const std::string& key, const std::string& val
   return client.call(Command::on_key(key, {"SET", key, value}));
 }
 
+// The name of a primary leads to another server after a failover; the connection would not.
+TEST(Client, LeavesAServerThatHasBecomeAReplica) {
+  const auto answer = [](const FakeRedis::Words& words, int connection) -> std::string {
+    if (words.front() == "PING") return "+PONG\r\n";
+    return connection == 1 ? "-READONLY You can't write against a read only replica.\r\n"
+                           : "+OK\r\n";
+  };
+  FakeRedis* server = nullptr;
+  FakeRedis redis(
+      [&](const FakeRedis::Words& words) { return answer(words, server->connections()); });
+  server = &redis;
+  Fixture fixture(config_for(redis.url()));
+  const auto refused = set(*fixture.client, "key", "value");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason(), "READONLY");
+  EXPECT_EQ(refused.error().code(), ErrorCode::kUnavailable);
+  EXPECT_TRUE(set(*fixture.client, "key", "value"));
+  EXPECT_EQ(redis.connections(), 2);
+}
+
 TEST(Client, StoresAndReadsAnyBytes) {
   Fixture fixture(stack_config());
   const std::string key = testing::unique_name("bytes");
@@ -349,6 +369,30 @@ TEST(Client, SpeaksTlsOnlyWithTheServerItMeant) {
   const auto refused = wrong_ca.client->ping();
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().reason(), "outcome_unknown");  // nothing was sent to a stranger
+}
+
+TEST(Client, BelievesARenewedAuthorityAtTheNextConnection) {
+  testing::TempDir folder;
+  const auto renew = [&] {
+    const crypto::testing::TestCa ca;
+    const auto server = ca.issue({.common_name = "redis", .ip_addresses = {"127.0.0.1"}});
+    folder.write("s.crt", server.cert_pem);
+    folder.write("s.key", server.key_pem);
+    return folder.write("ca.crt", ca.cert_pem()).string();
+  };
+  const std::string ca_file = renew();
+  OwnRedis redis({"--tls-cert-file", (folder.path() / "s.crt").string(), "--tls-key-file",
+                  (folder.path() / "s.key").string(), "--tls-ca-cert-file", ca_file,
+                  "--tls-auth-clients", "no"},
+                 true);
+  Config config = config_for("rediss://" + redis.address());
+  config.tls_ca_file = ca_file;
+  Fixture fixture(config);
+  ASSERT_TRUE(fixture.client->ping());
+  redis.kill();
+  renew();
+  redis.start();
+  EXPECT_TRUE(eventually([&] { return fixture.client->ping().has_value(); }));
 }
 
 TEST(Client, EndsEveryCommandWhenItIsClosed) {

@@ -133,6 +133,14 @@ std::deque<std::unique_ptr<Pending>> Connection::take_waiting() {
   return std::exchange(waiting_, {});
 }
 
+void Connection::leave(Error why) {
+  if (state_ != State::kReady) return;
+  state_ = State::kDown;
+  down_because_ = std::move(why);
+  was_left_ = true;
+  redisAsyncDisconnect(context_);
+}
+
 void Connection::on_epoll(std::uint32_t events) {
   if (context_ != nullptr && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
     heard_at_ = options_.clock.mono();
@@ -252,7 +260,8 @@ void Connection::refuse(Error why) {
 
 void Connection::become_ready() {
   state_ = State::kReady;
-  backoff_.reset();
+  // The next one may be as useless, which only commands show.
+  if (!std::exchange(was_left_, false)) backoff_.reset();
   for (auto& pending : take_waiting()) send(std::move(pending));
 }
 

@@ -50,7 +50,7 @@ class Connection {
   struct Options {
     const Config& config;
     const std::string& user;  // empty: the default user
-    const TlsSessions* tls;   // null: plain TCP
+    TlsSessions* tls;         // null: plain TCP
     const Clock& clock;
     Random& random;
     int epoll_fd;
@@ -64,6 +64,10 @@ class Connection {
   void send(std::unique_ptr<Pending> pending);
   /// Commands that were never sent, for sending elsewhere.
   std::deque<std::unique_ptr<Pending>> take_waiting();
+
+  /// Ends the connection once what is in flight has been answered, and makes another; what is sent
+  /// meanwhile waits for that.
+  void leave(Error why);
 
   void on_epoll(std::uint32_t events);
   /// Starts connecting when it is time to, and gives up on what took too long.
@@ -96,6 +100,7 @@ class Connection {
   State state_ = State::kDown;
   redisAsyncContext* context_ = nullptr;  // hiredis frees it; cleanup hook clears this
   std::uint32_t interest_ = 0;
+  bool was_left_ = false;          // the last connection, by leave()
   bool is_down_reported_ = false;  // the owner knows of the last loss already
   MonoTime retry_at_{};
   MonoTime connect_deadline_{};

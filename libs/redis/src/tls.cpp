@@ -28,8 +28,14 @@ void TlsSessions::Free::operator()(ssl_ctx_st* context) const { SSL_CTX_free(con
 
 Result<TlsSessions> TlsSessions::open(const Config& config) {
   TlsSessions sessions;
-  sessions.context_.reset(SSL_CTX_new(TLS_client_method()));
-  SSL_CTX* context = sessions.context_.get();
+  sessions.config_ = config;
+  SLUICE_TRY_ASSIGN(sessions.context_, read(config));
+  return sessions;
+}
+
+Result<TlsSessions::Context> TlsSessions::read(const Config& config) {
+  Context made(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX* const context = made.get();
   if (context == nullptr) return tls_failure("make a TLS context");
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
@@ -46,10 +52,11 @@ Result<TlsSessions> TlsSessions::open(const Config& config) {
       return tls_failure("redis_tls_key_file");
     }
   }
-  return sessions;
+  return made;
 }
 
-Result<void> TlsSessions::start(redisContext& connection, const std::string& host) const {
+Result<void> TlsSessions::start(redisContext& connection, const std::string& host) {
+  if (auto renewed = read(config_)) context_ = *std::move(renewed);
   crypto::SslPtr session(SSL_new(context_.get()));
   if (session == nullptr) return tls_failure("make a TLS session");
   if (is_ip_address(host)) {

@@ -17,14 +17,21 @@ class TlsSessions {
  public:
   static Result<TlsSessions> open(const Config& config);
 
-  /// Begins TLS on `connection`, which will accept only a certificate for `host`.
-  Result<void> start(redisContext& connection, const std::string& host) const;
+  /// Begins TLS on `connection`, which will accept only a certificate for `host`. Reads the files
+  /// anew, as connections are rare and what they hold is renewed; files that cannot be used, as
+  /// while they are written, leave what was read before.
+  Result<void> start(redisContext& connection, const std::string& host);
 
  private:
   struct Free {
     void operator()(ssl_ctx_st* context) const;
   };
-  std::unique_ptr<ssl_ctx_st, Free> context_;
+  using Context = std::unique_ptr<ssl_ctx_st, Free>;
+
+  static Result<Context> read(const Config& config);
+
+  Config config_;
+  Context context_;
 };
 
 }  // namespace sluice::redis

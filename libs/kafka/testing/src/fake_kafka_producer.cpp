@@ -62,7 +62,7 @@ Result<> FakeProducer::try_append(const kafka::Record& record, std::uint64_t tok
   }
   if (record.partition && broker_->topics.contains(record.topic) &&
       broker_->find_log({std::string(record.topic), *record.partition}) == nullptr) {
-    return fail(ErrorCode::kInvalidArgument, "no such partition");
+    return fail(ErrorCode::kNotFound, "no such partition");
   }
   std::size_t bytes = sent.bytes;
   for (const Sent& other : state_.in_flight) bytes += other.bytes;

@@ -18,6 +18,7 @@ namespace sluice::rpc {
 /// How one call is made.
 struct CallOptions {
   std::chrono::milliseconds timeout{0};  // for all attempts together; 0: the channel's
+  std::chrono::milliseconds delay{0};    // before the first attempt, a part of the timeout
   bool is_idempotent = false;            // only then may a call be attempted again
   std::optional<TraceContext> trace{};   // sent as `traceparent`
 };

@@ -30,6 +30,9 @@ struct MethodOptions {
   std::string name;
   std::vector<std::string> peers;  // services that may call it; nobody else may
   Runs runs = Runs::kOnWorker;
+  /// As many threads and as long a queue as all others share, for this method alone: where those
+  /// may wait for other processes whose answers need this method, they would wait for each other.
+  bool has_own_workers = false;
 };
 
 /// A registered method; made by Server::method(), lives as long as the server. Used by serve()
