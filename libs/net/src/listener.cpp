@@ -16,8 +16,26 @@ namespace {
 // of a shorter one cost a second of waiting each.
 constexpr int kBacklog = 1 << 16;
 
+// Questions to a silent peer before it is given up, and the seconds between them.
+constexpr int kKeepAliveProbes = 5;
+constexpr int kKeepAliveInterval = 60;
+
 Error cannot_listen(const std::string& address, const std::string& why) {
   return {ErrorCode::kUnavailable, "cannot listen on " + address + ": " + why};
+}
+
+bool set_option(int fd, int level, int name, int value) {
+  return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+/// Inherited by the accepted sockets, which spares a call for each.
+bool set_inherited_options(int fd, const ListenerOptions& options) {
+  if (!set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1)) return false;
+  if (options.keep_alive.count() == 0) return true;
+  return set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+         set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(options.keep_alive.count())) &&
+         set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval) &&
+         set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
 }
 
 struct Bound {
@@ -43,16 +61,13 @@ Result<Bound> bind_socket(const ListenerOptions& options) {
   Bound out;
   out.socket = Socket(socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int fd = out.socket.fd();
-  const int on = 1;
   sockaddr_storage name{};
   socklen_t size = sizeof(name);
   const bool is_listening =
-      fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-      (!options.reuse_port || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
-      // Inherited by the accepted sockets, which spares a call for each.
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
-      bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, kBacklog) == 0 &&
-      getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0;
+      fd >= 0 && set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+      (!options.reuse_port || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+      set_inherited_options(fd, options) && bind(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+      listen(fd, kBacklog) == 0 && getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0;
   if (!is_listening) return fail(cannot_listen(address, std::strerror(errno)));
   out.address = SocketAddress::of(name);
   return out;
@@ -130,6 +145,10 @@ void Listener::take(Socket socket, const SocketAddress& peer) {
     return;
   }
   metrics_->accepted.add();
+  // The kernel acknowledges a connection's first bytes when they are read, in a segment of its own
+  // and at our expense. Our answer, which is on its way, says it, too; as soon as there has been
+  // one the kernel waits for it by itself.
+  set_option(socket.fd(), IPPROTO_TCP, TCP_QUICKACK, 0);
   accepted_(std::move(socket), peer);
 }
 

@@ -57,6 +57,22 @@ TEST_F(ListenerTest, AcceptsWithoutDelayAndWithoutBlocking) {
   EXPECT_EQ(Stream(std::move(sockets_[0])).peer(), peers_[0]);
 }
 
+TEST_F(ListenerTest, HasTheKernelNoticePeersThatVanish) {
+  const auto listener = open();
+  const Socket client = connect_to(listener->address());
+  run_until(1);
+  const auto option = [&](int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    EXPECT_EQ(getsockopt(sockets_[0].fd(), level, name, &value, &size), 0);
+    return value;
+  };
+  EXPECT_EQ(option(SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPIDLE), 30 * 60);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPINTVL), 60);
+  EXPECT_EQ(option(IPPROTO_TCP, TCP_KEEPCNT), 5);
+}
+
 TEST_F(ListenerTest, SharesItsAddressOnlyWhenAskedTo) {
   const auto first = open();
   EXPECT_NE(open(nullptr, true, first->address().text())->address().port, 0);

@@ -98,7 +98,8 @@ bool Loop::try_post(Task&& task) {
     was_empty = inbox_.empty();
     inbox_.push_back(std::move(task));
   }
-  if (was_empty) wake();
+  // Our own thread looks into the inbox before it sleeps.
+  if (was_empty && !is_current()) wake();
   return true;
 }
 
@@ -109,7 +110,12 @@ void Loop::post(Task task) {
     was_empty = inbox_.empty();
     inbox_.push_back(std::move(task));
   }
-  if (was_empty) wake();
+  if (was_empty && !is_current()) wake();
+}
+
+bool Loop::has_tasks() {
+  std::lock_guard lock(mutex_);
+  return !inbox_.empty();
 }
 
 void Loop::wake() {
@@ -187,7 +193,8 @@ bool Loop::nap(int timeout_ms) {
 void Loop::turn(std::chrono::milliseconds limit) {
   const Loop* const outer = std::exchange(current_loop, this);
   for (auto& hook : hooks_) hook();
-  int timeout = timeout_until_next(limit);
+  // What is posted from here on by others writes to the inbox' descriptor.
+  int timeout = has_tasks() ? 0 : timeout_until_next(limit);
   if (nap(timeout) || is_stopping_.load(std::memory_order_acquire)) timeout = 0;
   const int count =
       epoll_wait(epoll_.fd(), events_.data(), static_cast<int>(events_.size()), timeout);

@@ -93,6 +93,28 @@ TEST_F(LoopTest, LeavesTasksThatTasksPostToTheNextTurn) {
   EXPECT_EQ(ran, 2);
 }
 
+TEST_F(LoopTest, DoesNotSleepOverWhatItsOwnThreadPosts) {
+  const auto loop = make();
+  int ran = 0;
+  bool posts = true;
+  loop->before_wait([&] {
+    if (std::exchange(posts, false)) loop->post([&] { ++ran; });
+  });
+  loop->run_once(1h);
+  EXPECT_EQ(ran, 1);
+  const Pair pair;
+  TestHandler handler([&](std::uint32_t) {
+    EXPECT_TRUE(loop->try_post([&] { ++ran; }));  // runs in this turn
+    posts = true;                                 // and that in the next
+  });
+  ASSERT_TRUE(loop->add(pair.near.fd(), EPOLLIN | EPOLLET, handler));
+  pair.poke();
+  loop->run_once(1h);
+  EXPECT_EQ(ran, 2);
+  loop->run_once(1h);
+  EXPECT_EQ(ran, 3);
+}
+
 TEST_F(LoopTest, DropsEventsOfHandlersDestroyedInTheSameBatch) {
   const auto loop = make();
   Pair pairs[2];

@@ -137,6 +137,24 @@ TEST_P(TlsStreamTest, CarriesBytesBothWays) {
   EXPECT_EQ(server.read(buffer).status, IoStatus::kEnd);
 }
 
+TEST_P(TlsStreamTest, TakesRecordsOfAnyLength) {
+  TestClient client({.version = version()});
+  Stream server = *context_->accept(client.server_end());
+  ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
+  const std::string sent = "short" + std::string(16 * 1024, 'l') + std::string(5000, 'm') + "end";
+  client.send(sent.substr(0, 5));
+  client.send(sent.substr(5, 16 * 1024));
+  client.send(sent.substr(5 + 16 * 1024));
+  std::string got;
+  std::array<std::byte, 10'000> buffer{};
+  for (bool is_drained = false; !is_drained;) {
+    const IoResult part = server.read(buffer);
+    got += text_of(buffer, part.count);
+    is_drained = part.is_drained;
+  }
+  EXPECT_EQ(got, sent);
+}
+
 TEST_P(TlsStreamTest, CarriesOnWhereASlowPeerStoppedIt) {
   TestClient client({.version = version()});
   Stream server = *context_->accept(client.server_end());
@@ -339,6 +357,18 @@ TEST_P(NewTlsStreamTest, TakesChaCha20OfAClientThatPrefersIt) {
   Stream server = *context_->accept(client.server_end());
   ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
   EXPECT_STREQ(SSL_get_cipher_name(client.ssl()), "TLS_CHACHA20_POLY1305_SHA256");
+}
+
+TEST_P(NewTlsStreamTest, SparesAClientThatBeginsWithAes256ByHabit) {
+  TestClient client({.version = version(),
+                     .ciphers13 = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:"
+                                  "TLS_AES_128_GCM_SHA256"});
+  Stream server = *context_->accept(client.server_end());
+  ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
+  // OpenSSL goes by the client's order.
+  const bool is_aws_lc = GetParam().library == TlsLibrary::kBest;
+  EXPECT_STREQ(SSL_get_cipher_name(client.ssl()),
+               is_aws_lc ? "TLS_AES_128_GCM_SHA256" : "TLS_AES_256_GCM_SHA384");
 }
 
 /// What only TLS 1.2 has.

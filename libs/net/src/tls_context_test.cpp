@@ -311,6 +311,20 @@ TEST_P(TlsContextTest, ResumesNothingOfARevokedCertificate) {
   EXPECT_EQ(after.alert, SSL_AD_CERTIFICATE_REVOKED);
 }
 
+TEST_P(TlsContextTest, ResumesNothingAtAPodThatTrustsOtherAuthorities) {
+  const auto first_pod = open();
+  write("others.pem", TestCa("Others").cert_pem());
+  auto setup = options();
+  setup.client_ca_file = folder_ + "/others.pem";
+  const auto second_pod = open(setup);  // with the same ticket keys
+  const auto certificate = device();
+  const auto before = connect(*first_pod, with(certificate));
+  ASSERT_TRUE(before.session);
+  const auto after = connect(*second_pod, with(certificate, before.session.get()));
+  EXPECT_EQ(after.state, Handshake::kFailed);
+  EXPECT_EQ(after.alert, SSL_AD_UNKNOWN_CA);
+}
+
 TEST_P(TlsContextTest, ResumesNothingOfAnExpiredCertificate) {
   const auto context = open();
   const auto certificate = device("device-1", 1h);

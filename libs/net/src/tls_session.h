@@ -32,6 +32,7 @@ class TlsSession {
   /// kFailed: not to be called again.
   virtual IoResult read(std::span<std::byte> into) = 0;
   virtual IoResult write(std::span<const std::byte> bytes) = 0;
+  /// The FIN must follow at once.
   virtual void say_farewell() = 0;
 
   /// What only the handshake needs, until it is taken.

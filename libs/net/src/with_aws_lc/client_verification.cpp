@@ -1,13 +1,12 @@
+#include "../error_words.h"
 #include "session.h"
 
 #include <algorithm>
 #include <ctime>
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pool.h>
 #include <openssl/sha.h>
-#include <openssl/x509.h>
 
 namespace sluice::net::aws_lc {
 namespace {
@@ -17,28 +16,21 @@ using X509Ptr = bssl::UniquePtr<X509>;
 
 struct Refusal {
   std::string_view word;
-  std::uint8_t alert;
+  std::uint8_t alert;  // zero: none
 };
 
-Refusal refusal_of(int why) {
+std::uint8_t alert_for(int why) {
   switch (why) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return {"certificate_expired", SSL_AD_CERTIFICATE_EXPIRED};
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      return {"certificate_not_yet_valid", SSL_AD_BAD_CERTIFICATE};
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_CERT_CHAIN_TOO_LONG:
-      return {"unknown_ca", SSL_AD_UNKNOWN_CA};
+      return SSL_AD_CERTIFICATE_EXPIRED;
     case X509_V_ERR_INVALID_PURPOSE:
-      return {"bad_certificate", SSL_AD_UNSUPPORTED_CERTIFICATE};
+      return SSL_AD_UNSUPPORTED_CERTIFICATE;
     default:
-      return {"bad_certificate", SSL_AD_BAD_CERTIFICATE};
+      return chain_word(why) == "unknown_ca" ? SSL_AD_UNKNOWN_CA : SSL_AD_BAD_CERTIFICATE;
   }
 }
+
+Refusal refusal_of(int why) { return {.word = chain_word(why), .alert = alert_for(why)}; }
 
 Fingerprint fingerprint_of(const CRYPTO_BUFFER* der) {
   Fingerprint out{};

@@ -21,19 +21,33 @@ constexpr std::array<std::uint16_t, 10> kSignatures = {
 
 // The library takes the first suite of the client's that is ours, too. Common clients begin with
 // AES-256 and SHA-384 by habit, which costs both sides up to a fifth of a handshake, since
-// processors have instructions for SHA-256 alone; one without AES instructions begins with
-// ChaCha20. So AES-256 is for those alone that offer nothing else.
-constexpr char kUsualCiphers13[] = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
+// processors have instructions for SHA-256 alone, and go on with ChaCha20, which has no
+// instructions either. So those have AES-128 that offer it, but one that begins with ChaCha20 has
+// no instructions for AES. AES-256 is for those alone that offer nothing else.
+constexpr char kUsualCiphers13[] = "TLS_AES_128_GCM_SHA256";
+constexpr char kCiphersWithoutAes[] = "TLS_CHACHA20_POLY1305_SHA256";
 
-ssl_select_cert_result_t widen_ciphers(const SSL_CLIENT_HELLO* hello) noexcept {
+constexpr unsigned kAes128 = 0x1301;  // RFC 8446, B.4
+constexpr unsigned kChaCha20 = 0x1303;
+
+ssl_select_cert_result_t choose_ciphers(const SSL_CLIENT_HELLO* hello) noexcept {
   const std::span<const std::uint8_t> suites(hello->cipher_suites, hello->cipher_suites_len);
+  bool has_aes_128 = false;
+  bool has_chacha = false;
+  unsigned first = 0;  // none: it speaks TLS 1.2 alone
   for (std::size_t i = 0; i + 1 < suites.size(); i += 2) {
     const unsigned suite = suites[i] * 256U + suites[i + 1];
-    if (suite == 0x1301 || suite == 0x1303) return ssl_select_cert_success;
+    if (first == 0 && suite >> 8 == kAes128 >> 8) first = suite;
+    has_aes_128 = has_aes_128 || suite == kAes128;
+    has_chacha = has_chacha || suite == kChaCha20;
   }
-  return SSL_set_ciphersuites(hello->ssl, kCiphers13) == 1 ? ssl_select_cert_success
-                                                           : ssl_select_cert_error;
+  if (first == 0 || (has_aes_128 && first != kChaCha20)) return ssl_select_cert_success;
+  const char* const others = has_chacha ? kCiphersWithoutAes : kCiphers13;
+  return SSL_set_ciphersuites(hello->ssl, others) == 1 ? ssl_select_cert_success
+                                                       : ssl_select_cert_error;
 }
+
+constexpr std::size_t kReadAhead = 4096;  // a ClientHello with a ticket and keys of ML-KEM: 2 KB
 
 /// A pass phrase would be asked for on the terminal.
 int no_pass_phrase(char*, int, int, void*) { return -1; }
@@ -105,9 +119,12 @@ Result<std::unique_ptr<TlsEngine>> new_engine(const TlsOptions& options) {
   }
   SSL_CTX_set_mode(context.get(),
                    SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_select_certificate_cb(context.get(), widen_ciphers);
+  SSL_CTX_set_select_certificate_cb(context.get(), choose_ciphers);
   // One receive for a record's header and body, and for all records that are there.
   SSL_CTX_set_read_ahead(context.get(), 1);
+  // The buffer is made for each receive, and wiped with it: its size by itself, that of the longest
+  // record, costs more than another receive for who sends as long ones. It grows for those.
+  SSL_CTX_set_default_read_buffer_len(context.get(), kReadAhead);
   SLUICE_TRY(install_tickets(context.get(), options));
   return std::make_unique<Engine>(std::move(context));
 }

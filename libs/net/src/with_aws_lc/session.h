@@ -22,8 +22,6 @@ class Session final : public TlsSession {
   void say_farewell() override;
 
  private:
-  IoResult result_of(int outcome, std::size_t count);
-
   bssl::UniquePtr<SSL> ssl_;
 };
 

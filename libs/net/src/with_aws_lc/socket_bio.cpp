@@ -10,7 +10,8 @@ namespace {
 
 // The whole state fits into the pointer that a BIO keeps for us.
 constexpr std::uintptr_t kDrained = 1;
-constexpr unsigned kFdShift = 1;
+constexpr std::uintptr_t kLast = 2;
+constexpr unsigned kFdShift = 2;
 
 std::uintptr_t state_of(BIO* bio) { return reinterpret_cast<std::uintptr_t>(BIO_get_data(bio)); }
 
@@ -38,7 +39,9 @@ int read_bio(BIO* bio, char* out, int size) {
 
 int write_bio(BIO* bio, const char* bytes, int size) {
   BIO_clear_retry_flags(bio);
-  const ssize_t count = send(fd_of(bio), bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  const int more = (state_of(bio) & kLast) != 0 ? MSG_MORE : 0;
+  const ssize_t count =
+      send(fd_of(bio), bytes, static_cast<std::size_t>(size), MSG_NOSIGNAL | more);
   if (count < 0 && must_wait()) BIO_set_retry_write(bio);
   return static_cast<int>(count);
 }
@@ -69,5 +72,9 @@ bssl::UniquePtr<BIO> new_socket_bio(int fd) {
 }
 
 void rearm(BIO* bio) { set_state(bio, state_of(bio) & ~kDrained); }
+
+bool is_drained(BIO* bio) { return (state_of(bio) & kDrained) != 0; }
+
+void hold_for_fin(BIO* bio) { set_state(bio, state_of(bio) | kLast); }
 
 }  // namespace sluice::net::aws_lc

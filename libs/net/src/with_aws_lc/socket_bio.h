@@ -15,4 +15,11 @@ bssl::UniquePtr<BIO> new_socket_bio(int fd);
 /// Before each call that may read.
 void rearm(BIO* bio);
 
+/// Whether a receive came up short since.
+bool is_drained(BIO* bio);
+
+/// What is written from now on waits in the kernel for the FIN, and goes out in one segment with
+/// it.
+void hold_for_fin(BIO* bio);
+
 }  // namespace sluice::net::aws_lc

@@ -1,8 +1,8 @@
+#include "../error_words.h"
 #include "session.h"
 
 #include <algorithm>
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 
 namespace sluice::net {
@@ -62,23 +62,6 @@ int refuse(X509_STORE_CTX* store, int why) {
   return 0;
 }
 
-std::string_view failure_word(int why) {
-  switch (why) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      return "certificate_expired";
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      return "certificate_not_yet_valid";
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-      return "unknown_ca";
-    default:
-      return "bad_certificate";
-  }
-}
-
 /// What is kept of the leaf, and the name of its issuer.
 Result<> remember(HandshakeData& data, const SentChain& sent, X509* leaf, VerifiedChain& chain) {
   unsigned char* der = nullptr;
@@ -105,7 +88,7 @@ int verify_anew(X509_STORE_CTX* store, HandshakeData& data, const SentChain& sen
   if (X509_verify_cert(store) != 1) {
     state.metrics.verify_refused.add();
     const int why = X509_STORE_CTX_get_error(store);
-    data.failure = failure_word(why);
+    data.failure = chain_word(why);
     // OpenSSL would say decrypt_error, which tells a device that its own signature was wrong.
     if (why == X509_V_ERR_CERT_SIGNATURE_FAILURE) return refuse(store, X509_V_ERR_CERT_REJECTED);
     return 0;

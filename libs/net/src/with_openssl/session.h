@@ -20,8 +20,6 @@ class OpenSslSession final : public TlsSession {
   void say_farewell() override;
 
  private:
-  IoResult result_of(int outcome, std::size_t count);
-
   SslPtr ssl_;
 };
 

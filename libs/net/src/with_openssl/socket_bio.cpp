@@ -11,7 +11,8 @@ namespace {
 // The whole state fits into the pointer that a BIO keeps for us.
 constexpr std::uintptr_t kDrained = 1;
 constexpr std::uintptr_t kDetached = 2;
-constexpr unsigned kFdShift = 2;
+constexpr std::uintptr_t kLast = 4;
+constexpr unsigned kFdShift = 3;
 
 std::uintptr_t state_of(BIO* bio) { return reinterpret_cast<std::uintptr_t>(BIO_get_data(bio)); }
 
@@ -46,7 +47,8 @@ int write_bio(BIO* bio, const char* bytes, std::size_t size, std::size_t* put) {
   BIO_clear_retry_flags(bio);
   *put = size;
   if ((state_of(bio) & kDetached) != 0) return 1;
-  const ssize_t count = send(fd_of(bio), bytes, size, MSG_NOSIGNAL);
+  const int more = (state_of(bio) & kLast) != 0 ? MSG_MORE : 0;
+  const ssize_t count = send(fd_of(bio), bytes, size, MSG_NOSIGNAL | more);
   *put = count > 0 ? static_cast<std::size_t>(count) : 0;
   if (count >= 0) return 1;
   if (must_wait()) BIO_set_retry_write(bio);
@@ -80,6 +82,8 @@ BioPtr new_socket_bio(int fd) {
 }
 
 void rearm_socket_bio(BIO* bio) { set_state(bio, state_of(bio) & ~kDrained); }
+
+void hold_socket_bio_for_fin(BIO* bio) { set_state(bio, state_of(bio) | kLast); }
 
 void detach_socket_bio(BIO* bio) { set_state(bio, state_of(bio) | kDetached); }
 

@@ -13,6 +13,10 @@ BioPtr new_socket_bio(int fd);
 /// Before each call into OpenSSL that may read.
 void rearm_socket_bio(BIO* bio);
 
+/// What is written from now on waits in the kernel for the FIN, and goes out in one segment with
+/// it.
+void hold_socket_bio_for_fin(BIO* bio);
+
 /// From now on reads find the end and writes go nowhere.
 void detach_socket_bio(BIO* bio);
 

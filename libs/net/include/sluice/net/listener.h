@@ -19,6 +19,11 @@ struct ListenerOptions {
   /// One listener per loop on one address: the kernel spreads connections over them. Without it a
   /// second process on the address is an error, as one may want.
   bool reuse_port = true;
+  /// After so long without a byte the kernel asks whether the peer is still there, and ends the
+  /// connection when it is not heard for five minutes: without it, one that waits for bytes alone
+  /// would outlive a peer that lost its power for ever. Longer than what protocols say by
+  /// themselves, as waking a device for it costs its battery. 0: never.
+  std::chrono::seconds keep_alive{30 * 60};
   std::size_t accepts_per_turn = 64;  // so that a storm of connects does not hold up live traffic
   /// How long nothing is accepted after the process ran out of descriptors or memory. Connections
   /// wait in the kernel's backlog meanwhile.

@@ -65,7 +65,8 @@ class Loop {
   void stop();
 
   /// False, counted, when inbox_capacity tasks wait already; the task is then untouched. Wakes the
-  /// loop only when the inbox was empty: a burst costs one system call.
+  /// loop only when the inbox was empty: a burst costs one system call, and none from its own
+  /// thread.
   bool try_post(Task&& task);
   /// Takes the task in any case: for rare messages of control (a reload, a hand-over of a
   /// connection that is bounded elsewhere), never for what devices can cause at will.
@@ -99,8 +100,8 @@ class Loop {
 
   Loop(LoopOptions options, const Clock& clock, Registry& registry, Socket epoll, Socket wake);
   void turn(std::chrono::milliseconds limit);
-  void push(Task&& task);
   void wake();
+  bool has_tasks();
   void run_tasks();
   void dispatch(int count);
   void read_clock();
