@@ -74,6 +74,9 @@ struct WillOrigin {
 struct StoredWill {
   mqtt::Message message{};
   std::chrono::seconds delay{0};
+  /// How long its message is to live. That begins when it is published, [MQTT5-3.1.3.2.4]: until
+  /// then nothing in the message itself expires.
+  std::optional<std::chrono::seconds> lifetime{};
   /// Only where its topic is one of the device's own that go to Kafka.
   std::optional<WillOrigin> origin{};
 };
@@ -138,7 +141,8 @@ class SessionStore {
   virtual void release(const SessionKey& key, Epoch epoch, Release release, Done<void> done) = 0;
 
   // Changes of a session that this front owns, or, of remove_delivery(), was the last to own. Only
-  // called for sessions that outlive their connection, and only where is_durable().
+  // called for sessions that outlive their connection, and only where is_durable(). Those of
+  // inbound publishes may be asked for again, by whoever does not know whether they were done.
   virtual void put_subscription(const SessionKey& key, Epoch epoch,
                                 const StoredSubscription& subscription, Done<void> done) = 0;
   virtual void remove_subscription(const SessionKey& key, Epoch epoch, std::string_view filter,
@@ -180,13 +184,20 @@ class SessionStore {
                            Done<void> done) = 0;
 
   // Retained messages: every front has all of them in memory. Their topics carry the tenant in
-  // front, see stored_name(): here they are names and nothing else.
-  virtual void put_retained(const mqtt::MessagePtr& message, Done<void> done) = 0;
-  virtual void remove_retained(std::string_view topic, Done<void> done) = 0;
+  // front, see stored_name(): here they are names and nothing else. A durable store decides alone
+  // what is retained: this front hears of it by on_retained_…() before the call is answered, the
+  // others soon after, and all of them end with what the store has.
+  enum class WhenAway : std::uint8_t {
+    kFail,      // it may have been done or not
+    kTryAgain,  // answered as done, and done once the store is back, unless the topic changed since
+  };
+  virtual void put_retained(const mqtt::MessagePtr& message, WhenAway when_away,
+                            Done<void> done) = 0;
+  virtual void remove_retained(std::string_view topic, WhenAway when_away, Done<void> done) = 0;
 };
 
-/// What a store tells the front on its own. Called on one thread of the store's choice; must not
-/// block.
+/// What a store tells the front on its own. Called on one thread of the store's choice, on_lease()
+/// on any, one call at a time; must not block.
 class SessionStoreListener {
  public:
   virtual ~SessionStoreListener() = default;
@@ -204,7 +215,8 @@ class SessionStoreListener {
   virtual void on_session_ended(const SessionKey& key, std::vector<mqtt::Delivery> shared) = 0;
   /// Whether this front may act as an owner: false from the moment its lease is no longer certain
   /// (it was frozen, or the store has given its sessions away) until on_lease(true). After a loss
-  /// (`sessions_lost`) every connection must be closed.
+  /// (`sessions_lost`) every connection must be closed; it is told of before the lease can be valid
+  /// again.
   virtual void on_lease(bool is_valid, bool sessions_lost) = 0;
   /// This one session has a later owner: close its connection, acknowledge nothing.
   virtual void on_fenced(const SessionKey&, Epoch) {}
@@ -220,7 +232,8 @@ class RecordSink {
     std::string_view value{};
     std::int32_t partition = -1;  // as partition_of() said; -1: not asked
   };
-  /// kResourceExhausted: no room now; offer it again after on_stored(). Anything else is for good.
+  /// kResourceExhausted: no room now; offer it again after on_stored(). kInvalidArgument: it will
+  /// never be taken, as it is too large. Anything else: not as things are.
   virtual Result<> try_append(const Record& record, std::uint64_t token) = 0;
   /// -1 while it is not known.
   virtual std::int32_t partition_of(std::string_view topic, std::string_view key) = 0;
@@ -250,14 +263,18 @@ struct Parcel {
   /// The message is on a topic of the session's own device: its own subscriptions decide whether
   /// and how it is delivered. Otherwise `delivery` says so already.
   bool by_own_filters = false;
-  std::uint8_t moves = 0;  // times that it came to a front which no longer had the session
+  /// Of a shared subscription: another member may be connected, on whichever front. kAway rather
+  /// than into the queue of a session that no connection holds.
+  bool only_connected = false;
+  bool was_sent = false;   // to where the session is no more: what came later waits for it
+  std::uint8_t moves = 0;  // times that it came to where the session was no more
 };
 
 /// The other loops of this process and the other fronts.
 class Neighbours {
  public:
   virtual ~Neighbours() = default;
-  enum class Outcome : std::uint8_t { kDelivered, kQueued, kFull, kNobody };
+  enum class Outcome : std::uint8_t { kDelivered, kQueued, kFull, kNobody, kAway };
   /// Hands it to the loop of this process that the session belongs to. Answers once the message is
   /// safe where the session keeps it.
   virtual void deliver(const SessionKey& key, Parcel parcel, Done<Outcome> done) = 0;

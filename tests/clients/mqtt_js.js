@@ -22,7 +22,7 @@ function read(file) {
 async function connect(protocolVersion, clientId, will) {
   const path = setup.scheme.startsWith('ws') ? '/mqtt' : '';
   return within(mqtt.connectAsync(`${setup.scheme}://localhost:${setup.port}${path}`, {
-    protocolVersion, clientId, will, reconnectPeriod: 0,
+    protocolVersion, clientId, will, reconnectPeriod: 0, protocolId: protocolVersion === 3 ? 'MQIsdp' : 'MQTT',
     ca: read(setup.ca), cert: read(setup.cert), key: read(setup.key),
   }), 'CONNACK');
 }
@@ -68,7 +68,7 @@ async function tryWill(version, base) {
 }
 
 async function main() {
-  for (const [version, said] of [[4, 'MQTT 3.1.1'], [5, 'MQTT 5']]) {
+  for (const [version, said] of [[3, 'MQTT 3.1'], [4, 'MQTT 3.1.1'], [5, 'MQTT 5']]) {
     const base = `mqtt-js-${setup.port}-${setup.scheme}-${version}`;
     const cases = [0, 1, 2].map((qos) => [`QoS ${qos}`, () => tryQos(version, base, qos)]);
     cases.push(['retained', () => tryRetained(version, base)], ['will', () => tryWill(version, base)]);

@@ -225,7 +225,8 @@ int main(int count, char** arguments) {
     const Json setup = Json::parse(arguments[1]);
     if (setup.contains("dying")) die(setup);
     for (const auto& [version, said] :
-         {std::pair(MQTTVERSION_3_1_1, "MQTT 3.1.1"), std::pair(MQTTVERSION_5, "MQTT 5")}) {
+         {std::pair(MQTTVERSION_3_1, "MQTT 3.1"), std::pair(MQTTVERSION_3_1_1, "MQTT 3.1.1"),
+          std::pair(MQTTVERSION_5, "MQTT 5")}) {
       const std::string base = std::format("paho-c-{}-{}-{}", setup.at("port").get<int>(),
                                            setup.at("scheme").get<std::string>(), version);
       for (int qos = 0; qos <= 2; ++qos) {

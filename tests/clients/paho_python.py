@@ -83,7 +83,7 @@ def try_will(setup: dict, version: int, base: str) -> str | None:
 
 def main() -> None:
     setup = json.loads(sys.argv[1])
-    for version, said in ((mqtt.MQTTv311, "MQTT 3.1.1"), (mqtt.MQTTv5, "MQTT 5")):
+    for version, said in ((mqtt.MQTTv31, "MQTT 3.1"), (mqtt.MQTTv311, "MQTT 3.1.1"), (mqtt.MQTTv5, "MQTT 5")):
         base = f"paho-python-{setup['port']}-{setup['scheme']}-{version}"
         cases = {f"QoS {qos}": lambda qos=qos: try_qos(setup, version, base, qos) for qos in (0, 1, 2)}
         cases |= {"retained": lambda: try_retained(setup, version, base), "will": lambda: try_will(setup, version, base)}

@@ -23,7 +23,8 @@ std::uint32_t Connection::unanswered() const {
 
 bool Connection::wants_bytes() const {
   if (state_ == State::kNew) return true;
-  return state_ == State::kOpen && (is_v5() || unanswered() < limits_->receive_maximum);
+  return state_ == State::kOpen && unanswered_filters_ < kMaxUnansweredFilters &&
+         (is_v5() || unanswered() < limits_->receive_maximum);
 }
 
 void Connection::release_memory() {
@@ -67,6 +68,7 @@ void Connection::take_packet(const Frame& frame, Input& in) {
       return take_subscribe(frame, in);
     case PacketType::kUnsubscribe:
       if (const auto packet = decode_unsubscribe(frame, version_)) {
+        ++unanswered_filters_;
         in.events.on_unsubscribe(*packet);
       } else {
         fail(packet.error(), in);
@@ -114,6 +116,7 @@ void Connection::take_subscribe(const Frame& frame, Input& in) {
                  .what = "No Local on a shared subscription [MQTT5-3.8.3-4]"},
                 in);
   }
+  ++unanswered_filters_;
   in.events.on_subscribe(*packet);
 }
 
@@ -168,6 +171,8 @@ void Connection::take_disconnect(const Frame& frame, Input& in) {
 bool Connection::filters_done(PacketType suback_or_unsuback, std::uint16_t packet_id,
                               std::span<const ReasonCode> reasons, Output& out) {
   if (state_ != State::kOpen) return true;
+  SLUICE_CHECK(unanswered_filters_ > 0);
+  --unanswered_filters_;
   const FilterAck ack{.type = suback_or_unsuback, .packet_id = packet_id, .reasons = reasons};
   if (put_within(client_max_packet_size_, out, ack, version_)) return true;
   disconnect(ReasonCode::kPacketTooLarge, {}, {}, out);

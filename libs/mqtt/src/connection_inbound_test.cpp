@@ -150,6 +150,32 @@ TEST(Qos2, BeyondTheSessionsBoundIsRefusedOrEndsTheConnection) {
   EXPECT_THAT(old.happened(), ElementsAre("close 0x93"));
 }
 
+TEST(Qos2, IsTakenByThousandsFromClientsThatKnowNoReceiveMaximum) {
+  Server server;
+  server.answers_publishes = true;
+  server.connect(Version::kV311);
+  for (std::uint16_t id = 1; id <= 1000; ++id) server.give_publish(id, Qos::kExactlyOnce);
+  EXPECT_EQ(server.connection.state(), Connection::State::kOpen);
+  EXPECT_EQ(server.sent().size(), 1000U);
+}
+
+TEST(Filters, AreNotReadWhileManyAreUnanswered) {
+  Server server;
+  server.connect(Version::kV5);
+  server.answers_filters = false;
+  FilterListBuilder filters(true, Version::kV5);
+  filters.add({.filter = "a"});
+  Output packet;
+  encode(Subscribe{.packet_id = 7, .filters = filters.view()}, Version::kV5, packet);
+  Output all;
+  for (int i = 0; i < 6; ++i) all.insert(all.end(), packet.begin(), packet.end());
+  EXPECT_EQ(server.give(all), Connection::kMaxUnansweredFilters * packet.size());
+  EXPECT_FALSE(server.connection.wants_bytes());
+  const ReasonCode granted = ReasonCode::kSuccess;
+  server.connection.filters_done(PacketType::kSuback, 7, {&granted, 1}, server.out);
+  EXPECT_EQ(server.give(all), packet.size());
+}
+
 TEST(ReceiveMaximum, CountsQos2UntilItIsCompletedAndEndsMqtt5) {
   Server server;
   server.limits.receive_maximum = 3;

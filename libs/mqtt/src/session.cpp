@@ -33,7 +33,54 @@ Session::Queued Session::enqueue(Delivery& delivery) {
   Queue& all = queue();
   (delivery.qos == Qos::kAtMostOnce ? all.qos0 : all.tracked).push_back(delivery);
   all.bytes += size;
+  if (delivery.message->expires_at) {
+    all.first_expiry = std::min(all.first_expiry, *delivery.message->expires_at);
+  }
   return Queued::kQueued;
+}
+
+bool Session::drop_expired(MonoTime now, SessionChanges& changes) {
+  if (!queue_ || queue_->first_expiry > now) return false;
+  const std::size_t before = queued();
+  MonoTime first_expiry = MonoTime::max();
+  const auto drop_from = [&](Ring<Delivery>& ring, std::size_t begin) {
+    for (std::size_t i = begin; i < ring.size();) {
+      const Message& message = *ring[i].message;
+      if (!message.has_expired(now)) {
+        if (message.expires_at) first_expiry = std::min(first_expiry, *message.expires_at);
+        ++i;
+        continue;
+      }
+      queue_->bytes -= message.size_bytes();
+      const Delivery dropped = std::move(ring[i]);
+      ring.erase(i);
+      changes.on_outbound_done(dropped, SessionChanges::End::kExpired);
+    }
+  };
+  drop_from(queue_->tracked, queue_->under_way);
+  drop_from(queue_->qos0, 0);
+  queue_->first_expiry = first_expiry;
+  return queued() < before;
+}
+
+Session::Withdrawn Session::withdraw(std::uint64_t sequence) {
+  if (!queue_) return Withdrawn::kDone;
+  const auto take_from = [&](Ring<Delivery>& ring, std::size_t begin) {
+    for (std::size_t i = ring.size(); i > begin; --i) {
+      if (ring[i - 1].sequence != sequence) continue;
+      queue_->bytes -= ring[i - 1].message->size_bytes();
+      ring.erase(i - 1);
+      return true;
+    }
+    return false;
+  };
+  if (take_from(queue_->tracked, queue_->under_way) || take_from(queue_->qos0, 0)) {
+    return Withdrawn::kWithdrawn;
+  }
+  for (std::size_t i = 0; i < queue_->under_way; ++i) {
+    if (queue_->tracked[i].sequence == sequence) return Withdrawn::kUnderWay;
+  }
+  return Withdrawn::kDone;
 }
 
 void Session::restore(Delivery delivery) {
@@ -58,6 +105,9 @@ void Session::restore(Delivery delivery) {
   }
   next_sequence_ = std::max(next_sequence_, delivery.sequence + 1);
   if (delivery.message) all.bytes += delivery.message->size_bytes();
+  if (delivery.message && delivery.message->expires_at) {
+    all.first_expiry = std::min(all.first_expiry, *delivery.message->expires_at);
+  }
   if (delivery.qos == Qos::kAtMostOnce) {
     all.qos0.push_back(std::move(delivery));
   } else if (is_under_way) {

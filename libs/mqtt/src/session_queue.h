@@ -14,6 +14,7 @@ struct Session::Queue {
   Ring<Delivery> qos0;
   std::size_t under_way = 0;
   std::size_t bytes = 0;
+  MonoTime first_expiry = MonoTime::max();  // nothing that waits expires earlier
 };
 
 }  // namespace sluice::mqtt

@@ -49,6 +49,61 @@ TEST(Session, TakesNoMoreThanItsLimits) {
   EXPECT_EQ(tight.queued_bytes(), message.message->size_bytes());
 }
 
+/// Tells which deliveries expired.
+class Expired final : public SessionChanges {
+ public:
+  void on_outbound_changed(const Delivery&) override {}
+  void on_outbound_done(const Delivery& delivery, End end) override {
+    if (end == End::kExpired) sequences.push_back(delivery.sequence);
+  }
+  std::vector<std::uint64_t> sequences;
+};
+
+TEST(Session, MakesRoomOfWhatHasExpiredUnsent) {
+  const Session::Limits few{.max_queued = 4};
+  Session session(few);
+  const MonoTime now(std::chrono::hours(1));
+  const auto lives_for = [&](std::chrono::seconds time, Qos qos = Qos::kAtLeastOnce) {
+    return Delivery{.message = std::make_shared<const Message>(
+                        Message{.topic = "t", .payload = "p", .expires_at = now + time}),
+                    .qos = qos};
+  };
+  auto sent = lives_for(std::chrono::seconds(1));
+  sent.sequence = 1;
+  sent.packet_id = 7;
+  sent.state = Delivery::State::kSent;
+  session.restore(std::move(sent));
+  for (auto& next : {lives_for(std::chrono::seconds(1)), lives_for(std::chrono::seconds(9)),
+                     lives_for(std::chrono::seconds(1), Qos::kAtMostOnce)}) {
+    Delivery one = next;
+    EXPECT_EQ(session.enqueue(one), Session::Queued::kQueued);
+  }
+  Expired expired;
+  EXPECT_FALSE(session.drop_expired(now, expired));
+  EXPECT_TRUE(session.drop_expired(now + std::chrono::seconds(1), expired));
+  EXPECT_THAT(expired.sequences, ElementsAre(2, 4));
+  EXPECT_THAT(sequences(session), ElementsAre(1, 3)) << "what was sent has to be completed";
+  EXPECT_EQ(session.queued_bytes(), 2 * lives_for(std::chrono::seconds(1)).message->size_bytes());
+  EXPECT_FALSE(session.drop_expired(now + std::chrono::seconds(2), expired));
+  EXPECT_TRUE(session.drop_expired(now + std::chrono::seconds(9), expired));
+}
+
+TEST(Session, WithdrawsWhatWasNotSent) {
+  Server server;
+  server.limits.send_maximum = 1;
+  server.connect({.client_id = "c"});
+  auto sent = delivery("t", "sent", Qos::kAtLeastOnce);
+  auto waiting = delivery("t", "waiting", Qos::kAtLeastOnce);
+  auto last = delivery("t", "last", Qos::kAtLeastOnce);
+  for (Delivery* each : {&sent, &waiting, &last}) server.session.enqueue(*each);
+  server.deliver();
+  EXPECT_EQ(server.session.withdraw(sent.sequence), Session::Withdrawn::kUnderWay);
+  EXPECT_EQ(server.session.withdraw(waiting.sequence), Session::Withdrawn::kWithdrawn);
+  EXPECT_EQ(server.session.withdraw(waiting.sequence), Session::Withdrawn::kDone);
+  EXPECT_THAT(sequences(server.session), ElementsAre(sent.sequence, last.sequence));
+  EXPECT_EQ(server.session.queued_bytes(), sent.message->size_bytes() + last.message->size_bytes());
+}
+
 TEST(Session, RestoresWhatAStoreKept) {
   Server server;
   server.session.restore(stored(4, 65'535, Delivery::State::kReleased));

@@ -66,7 +66,7 @@ void Config::declare(Settings& s) {
              "Pause before looking for work while there is little: fewer wake-ups for as much "
              "latency.");
   s.duration("connect_timeout", &connect_timeout, 5s, {.min = 100ms, .max = 60s},
-             "Longest time for the TLS handshake, and then for CONNECT.");
+             "Longest time from TCP to CONNACK.");
   s.bytes("mqtt_max_packet", &max_packet, 256_KiB, {.min = 1_KiB, .max = 256_MiB},
           "Largest packet from a client.");
   s.integer("mqtt_receive_maximum", &receive_maximum, 100, {.min = 1, .max = 65'535},

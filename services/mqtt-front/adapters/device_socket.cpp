@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <sluice/base/encoding.h>
+#include <sluice/base/planted_bug.h>
 #include <sluice/net/proxy_protocol.h>
 
 #include <sys/socket.h>
@@ -20,6 +21,12 @@ using namespace std::chrono_literals;
 constexpr auto kLinger = 2s;
 // How often a deadline looks whether the front may act again.
 constexpr auto kFencedPause = 100ms;
+// What stands behind a packet that has to wait is not read, a PINGREQ neither. No client is kept
+// waiting longer than half of its keep-alive, or it would give the connection up and come back with
+// a CONNECT, which costs more than its packet; nor is it less than this, or a short keep-alive
+// would be a way around all limits.
+constexpr auto kShortestPause = 5s;
+
 device::v1::CertificateCredential credential_of(const net::PeerIdentity& identity,
                                                 const std::string& tenant_uri_prefix) {
   device::v1::CertificateCredential credential;
@@ -40,12 +47,23 @@ device::v1::CertificateCredential credential_of(const net::PeerIdentity& identit
 
 }  // namespace
 
+std::uint64_t group_of(const net::SocketAddress& address) {
+  const std::size_t begin = address.is_v4() ? 8 : 0;
+  std::uint64_t group = 0;
+  for (std::size_t i = begin; i < begin + 8; ++i) group = group << 8 | address.ip[i];
+  return group;
+}
+
 DeviceSocket::DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream,
-                           std::string address, std::uint32_t serial)
+                           const net::SocketAddress& peer, std::uint32_t serial)
     : loop_(loop),
       plan_(plan),
       stream_(std::move(stream)),
-      address_(std::make_unique<std::string>(std::move(address))),
+      stranger_(loop.strangers().add({.fd = stream_.fd(),
+                                      .address = peer.ip_text(),
+                                      .group = group_of(peer),
+                                      .connect_by = loop.loop().now() + plan.connect_timeout},
+                                     loop.loop().now())),
       serial_(serial),
       stage_(plan.expects_proxy_header ? Stage::kProxy : Stage::kHandshake) {}
 
@@ -56,9 +74,11 @@ DeviceSocket::DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, Moved move
       stream_(std::move(moved.stream)),
       web_socket_(std::move(moved.web_socket)),
       unread_(std::move(moved.unread)),
+      stranger_(loop.strangers().add(std::move(moved.stranger), loop.loop().now())),
       serial_(serial),
       stage_(Stage::kMqtt),
-      is_readable_(true) {
+      is_readable_(true),
+      has_untaken_(!unread_.empty()) {
   client_ = &loop_.broker().arrive(*this, std::move(moved.departure));
 }
 
@@ -66,13 +86,22 @@ DeviceSocket::~DeviceSocket() = default;
 
 bool DeviceSocket::start() {
   if (!loop_.loop().add(stream_.fd(), net::kStreamEvents, *this)) return false;
-  loop_.loop().arm(deadline_, plan_.connect_timeout);
   heard_at_ = loop_.loop().now();
+  loop_.loop().arm(deadline_,
+                   std::max<std::chrono::nanoseconds>(stranger_->connect_by - heard_at_, 1ms));
   if (client_ != nullptr) loop_.broker().claim(*client_);
   return true;
 }
 
 void DeviceSocket::on_ready(std::uint32_t events) {
+  // Said once, and mostly with the last bytes: a short read of those does not tell of the end.
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0 &&
+      !SLUICE_PLANTED_BUG("front_overlooks_the_end")) {
+    peer_has_ended_ = true;
+  }
+  if (stranger_ != nullptr && (events & EPOLLIN) != 0) {
+    loop_.strangers().heard(*stranger_, loop_.loop().now());
+  }
   if (loop_.is_fenced()) {
     // The kernel says it once only.
     if (!std::exchange(is_deferred_, true)) loop_.defer(*this);
@@ -80,6 +109,17 @@ void DeviceSocket::on_ready(std::uint32_t events) {
   }
   if ((events & EPOLLOUT) != 0 && unsent() > 0) flush();
   if (is_closed()) return;
+  if (peer_has_ended_ && client_ != nullptr && client_->is_accepted() &&
+      !SLUICE_PLANTED_BUG("front_lets_all_leave_at_once")) {
+    if (!std::exchange(is_leaving_, true)) loop_.leave_later(*this);
+    return;
+  }
+  is_readable_ = true;
+  advance();
+}
+
+void DeviceSocket::leave() {
+  is_leaving_ = false;
   is_readable_ = true;
   advance();
 }
@@ -111,7 +151,9 @@ bool DeviceSocket::take_proxy_header() {
     close("proxy_header");
     return false;
   }
-  if (header.source) *address_ = header.source->ip_text();
+  if (header.source) {
+    loop_.strangers().move_to(*stranger_, header.source->ip_text(), group_of(*header.source));
+  }
   stage_ = Stage::kHandshake;
   return true;
 }
@@ -135,13 +177,15 @@ bool DeviceSocket::shake_hands() {
   } else {
     stage_ = Stage::kMqtt;
   }
-  Peer peer{.address = std::move(*std::exchange(address_, nullptr))};
+  Peer peer{.address = std::move(stranger_->address)};
   if (stream_.is_tls()) {
     peer.psk_identity = stream_.psk_identity();  // first: taking either forgets both
     if (const auto identity = stream_.take_identity()) {
       peer.certificate = credential_of(*identity, plan_.tenant_uri_prefix);
     }
-    loop_.loop().arm(deadline_, plan_.connect_timeout);
+    if (SLUICE_PLANTED_BUG("front_is_patient_twice")) {
+      loop_.loop().arm(deadline_, plan_.connect_timeout);
+    }
   }
   client_ = &loop_.broker().open(*this, std::move(peer));
   return true;
@@ -155,20 +199,43 @@ void DeviceSocket::answer_psk(std::optional<Secret> key) {
 
 void DeviceSocket::pause_until(MonoTime time) {
   if (closes_) return;
+  if (const auto limit = client_->keep_alive_limit(); limit > 0ms) {
+    const std::chrono::milliseconds longest = std::max<std::chrono::milliseconds>(
+        limit / 3, kShortestPause);  // of one and a half keep-alives
+    time = std::min(time, loop_.loop().now() + longest);
+  }
   paused_until_ = std::max(paused_until_, time);
-  loop_.loop().arm(deadline_,
-                   std::max<std::chrono::nanoseconds>(paused_until_ - loop_.loop().now(), 1ms));
+  arm_deadline();
 }
 
 void DeviceSocket::handshake_over() {
-  counts_handshake_ = false;
-  loop_.admission().handshake_done();
+  is_stranger_no_more();
   if (closes_) return;
   // From now on the deadline is the client's own keep-alive.
-  const auto limit = client_ == nullptr ? 0ms : client_->keep_alive_limit();
-  deadline_.cancel();
-  if (limit > 0ms) loop_.loop().arm(deadline_, limit);
+  heard_at_ = loop_.loop().now();
+  arm_deadline();
 }
+
+void DeviceSocket::is_stranger_no_more() {
+  if (stranger_ == nullptr) return;
+  loop_.strangers().remove(*std::exchange(stranger_, nullptr));
+  loop_.admission().handshake_done();
+}
+
+/// For the keep-alive and the end of a pause, whichever is first.
+void DeviceSocket::arm_deadline() {
+  const MonoTime now = loop_.loop().now();
+  MonoTime next = MonoTime::max();
+  if (const auto limit = client_->keep_alive_limit(); limit > 0ms) {
+    next = (do_we_listen() ? heard_at_ : now) + limit;
+  }
+  if (paused_until_ > now) next = std::min(next, paused_until_);
+  if (next == MonoTime::max()) return deadline_.cancel();
+  loop_.loop().arm(deadline_, std::max<std::chrono::nanoseconds>(next - now, 1ms));
+}
+
+/// Whether everything that the client sent was read, so that its silence is its own.
+bool DeviceSocket::do_we_listen() const { return !is_readable_ && !has_untaken_; }
 
 void DeviceSocket::on_deadline() {
   const MonoTime now = loop_.loop().now();
@@ -176,30 +243,25 @@ void DeviceSocket::on_deadline() {
   // What the client sent meanwhile has not been read: its silence is ours.
   if (loop_.is_fenced()) return loop_.loop().arm(deadline_, kFencedPause);
   if (client_ == nullptr || !client_->is_accepted()) return close("connect_timeout");
-  const auto limit = client_->keep_alive_limit();
-  if (paused_until_ != MonoTime{}) {
-    if (paused_until_ > now) return loop_.loop().arm(deadline_, paused_until_ - now);
-    paused_until_ = {};
+  if (is_held_ && paused_until_ <= now) {
     heard_at_ = now;  // it was we who did not listen
     resume();
-    if (is_closed() || stage_ != Stage::kMqtt || paused_until_ != MonoTime{}) return;
+    if (is_closed() || stage_ != Stage::kMqtt || closes_) return;
   }
-  if (limit <= 0ms) return;
-  const bool we_do_not_listen = is_readable_ || !unread_.empty();
-  if (!we_do_not_listen && now - heard_at_ >= limit) {
+  const auto limit = client_->keep_alive_limit();
+  if (limit > 0ms && do_we_listen() && now - heard_at_ >= limit) {
     client_->disconnect(mqtt::ReasonCode::kKeepAliveTimeout,
                         "nothing heard within 1.5 keep-alives");
     return;
   }
   client_->release_memory();
-  loop_.loop().arm(deadline_,
-                   we_do_not_listen ? std::chrono::nanoseconds(limit) : limit - (now - heard_at_));
+  arm_deadline();
 }
 
 void DeviceSocket::close_soon() {
   closes_ = true;
   // A peer that takes nothing would else keep what waits for it, and its place, for ever.
-  loop_.loop().arm(deadline_, kLinger);
+  if (!SLUICE_PLANTED_BUG("front_waits_for_the_deaf")) loop_.loop().arm(deadline_, kLinger);
   send_soon();
 }
 
@@ -210,13 +272,10 @@ void DeviceSocket::finish_closing() {
   stage_ = Stage::kClosing;
   unread_ = {};
   loop_.loop().arm(deadline_, kLinger);
-  if (counts_handshake_) {
-    counts_handshake_ = false;
-    loop_.admission().handshake_done();
-  }
+  is_stranger_no_more();
   std::exchange(client_, nullptr)->on_gone("closed");
   is_readable_ = true;
-  take_turn();
+  read();  // mostly it has left already
 }
 
 void DeviceSocket::close(std::string_view reason) {
@@ -225,12 +284,16 @@ void DeviceSocket::close(std::string_view reason) {
   const int fd = stream_.fd();
   deadline_.cancel();
   stream_.close();
-  if (counts_handshake_) {
-    counts_handshake_ = false;
-    loop_.admission().handshake_done();
-  }
+  is_stranger_no_more();
   if (client_ != nullptr) std::exchange(client_, nullptr)->on_gone(reason);
   loop_.forget(*this, fd);
+}
+
+void DeviceSocket::give_way() {
+  // Without a farewell, for which the kernel would keep a place: it is as if it was refused.
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(stream_.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close("gave_way");
 }
 
 void DeviceSocket::move_soon(std::size_t loop) {
@@ -246,7 +309,8 @@ void DeviceSocket::move_now() {
   Moved moved{.stream = std::move(stream_),
               .web_socket = std::move(web_socket_),
               .unread = std::move(unread_),
-              .departure = loop_.broker().depart(*std::exchange(client_, nullptr))};
+              .departure = loop_.broker().depart(*std::exchange(client_, nullptr)),
+              .stranger = loop_.strangers().remove(*std::exchange(stranger_, nullptr))};
   loop_.move(target, plan_, std::move(moved));
   loop_.forget(*this, fd);
 }

@@ -2,6 +2,7 @@
 
 #include "core/broker.h"
 #include "core/client.h"
+#include "core/strangers.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include <sluice/net/loop.h>
+#include <sluice/net/socket.h>
 #include <sluice/net/stream.h>
 #include <sluice/net/websocket.h>
 
@@ -19,6 +21,9 @@ namespace sluice::front {
 
 class FrontLoop;
 struct ListenerPlan;
+
+/// What counts as one address: of IPv6, a customer's whole network. See Strangers.
+std::uint64_t group_of(const net::SocketAddress& address);
 
 /// What a connection over WebSocket has besides.
 struct WebSocketState {
@@ -39,14 +44,15 @@ struct WebSocketState {
 class DeviceSocket final : public net::FdHandler, public Link {
  public:
   /// `serial`: no other socket of the loop has it, for four billion of them.
-  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream, std::string address,
-               std::uint32_t serial);
+  DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream,
+               const net::SocketAddress& peer, std::uint32_t serial);
   /// A client that another loop has read the CONNECT of.
   struct Moved {
     net::Stream stream;
     std::unique_ptr<WebSocketState> web_socket;
     std::vector<std::byte> unread;
     Departure departure;
+    Strangers::Stranger stranger;
   };
   DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, Moved moved, std::uint32_t serial);
   ~DeviceSocket();
@@ -61,10 +67,16 @@ class DeviceSocket final : public net::FdHandler, public Link {
   void feed_again();
   /// Its turn to be read.
   void resume();
+  /// Its turn to be read to the end: the client has left.
+  void leave();
+  /// It waits for that turn.
+  bool is_leaving() const { return is_leaving_; }
   /// What the registry said about the pre-shared key's identity.
   void answer_psk(std::optional<Secret> key);
   /// Closes it at once.
   void abandon() { close("shutdown"); }
+  /// For a newcomer; see Strangers.
+  void give_way();
   bool is_closed() const { return !stream_.is_open(); }
   /// For answers that come later: descriptors and addresses are used again at once.
   std::uint32_t serial() const { return serial_; }
@@ -83,6 +95,7 @@ class DeviceSocket final : public net::FdHandler, public Link {
   // Link
   void send_soon() override;
   void close_soon() override;
+  bool has_unsent() const override { return unsent() > 0; }
   void read_again() override;
   void pause_until(MonoTime time) override;
   void move_soon(std::size_t loop) override;
@@ -96,11 +109,19 @@ class DeviceSocket final : public net::FdHandler, public Link {
   bool feed_upgrade(std::span<const std::byte> bytes);
   bool feed_frames(std::span<std::byte> bytes);
   bool feed_mqtt(std::span<const std::byte> bytes);
-  bool may_read();
+  std::size_t offer(std::span<const std::byte> bytes);
+  std::size_t offer_what_may_go_in(std::span<const std::byte> bytes);
+  bool must_hold(std::byte first);
+  bool may_feed() const;
+  bool may_read() const;
+  std::size_t read_size() const;
   std::size_t unsent() const;
   bool write_out(std::vector<std::byte>& bytes);
   void finish_closing();
   void handshake_over();
+  void is_stranger_no_more();
+  void arm_deadline();
+  bool do_we_listen() const;
   void move_now();
   void on_deadline();
   void close(std::string_view reason);
@@ -113,21 +134,24 @@ class DeviceSocket final : public net::FdHandler, public Link {
   std::vector<std::byte>
       unread_{};  // bytes taken from the kernel that wait for more, or for a turn
   Deadline deadline_{*this};
-  std::unique_ptr<std::string> address_;  // until the client is opened
+  Strangers::Stranger* stranger_;  // the loop's; null from CONNACK on
   MonoTime heard_at_{};
-  MonoTime paused_until_{};
-  std::uint32_t sent_ = 0;  // of the front of what goes out: frames, or the core's output
+  MonoTime paused_until_{};  // in the past: whether it owes more is to be asked
+  std::uint32_t sent_ = 0;   // of the front of what goes out: frames, or the core's output
   std::int32_t moves_to_ = -1;
   const std::uint32_t serial_;
   Stage stage_ = Stage::kProxy;
-  bool is_readable_ = false;  // the kernel has bytes that were not asked for yet
+  bool is_readable_ = false;     // the kernel has bytes that were not asked for yet
+  bool peer_has_ended_ = false;  // no more events: to be read to the end
+  bool is_held_ = false;         // unread_ begins with a packet that may not go in yet
+  bool has_untaken_ = false;     // unread_ is more than the beginning of a packet
   bool wants_flush_ = false;
-  bool waits_for_turn_ = false;   // the loop will call resume()
-  bool is_starved_ = false;       // the loop will call feed_again()
-  bool is_deferred_ = false;      // something happened while the front was fenced
-  bool closes_ = false;           // once the output is sent
-  bool has_asked_psk_ = false;    // one question a handshake, however many bytes come meanwhile
-  bool counts_handshake_ = true;  // until CONNACK, in the bound on handshakes under way
+  bool waits_for_turn_ = false;  // the loop will call resume()
+  bool is_starved_ = false;      // the loop will call feed_again()
+  bool is_leaving_ = false;      // the loop will call leave()
+  bool is_deferred_ = false;     // something happened while the front was fenced
+  bool closes_ = false;          // once the output is sent
+  bool has_asked_psk_ = false;   // one question a handshake, however many bytes come meanwhile
 };
 
 }  // namespace sluice::front

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <sluice/base/check.h>
+#include <sluice/base/planted_bug.h>
 
 namespace sluice::front {
 namespace {
@@ -15,6 +16,12 @@ constexpr std::size_t kReadSize = 64 * 1024;
 constexpr auto kKafkaCheck = std::chrono::milliseconds(100);
 // How often a fenced loop looks whether it may act again.
 constexpr auto kFenceCheck = std::chrono::milliseconds(10);
+
+// How many clients that have left are seen off in a turn: about two milliseconds.
+constexpr int kLeavingsPerTurn = 32;
+
+// How often the last records are looked after.
+constexpr auto kFlushStep = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -28,6 +35,9 @@ FrontLoop::FrontLoop(Parts parts, std::unique_ptr<net::Loop> loop)
       loop_(std::move(loop)),
       full_(parts_.registry.counter("sluice_mqtt_connections_over_limit_total",
                                     "Connections closed at once: max_connections are open.")),
+      gave_way_(parts_.registry.counter("sluice_mqtt_gave_way_total",
+                                        "Connections without CONNACK that were ended for another: "
+                                        "handshakes_at_once were under way.")),
       buffer_(kReadSize) {}
 
 FrontLoop::~FrontLoop() { stop(); }
@@ -45,13 +55,7 @@ Result<> FrontLoop::listen(std::vector<ListenerPlan>& plans) {
     SLUICE_TRY_ASSIGN(auto listener,
                       net::Listener::open(
                           *loop_, {.address = plan.address, .name = plan.name}, parts_.registry,
-                          [this](const net::SocketAddress&) {
-                            if (open_ >= parts_.max_sockets) {
-                              full_.add();
-                              return false;
-                            }
-                            return parts_.admission.admit_socket(loop_->now()).is_admitted;
-                          },
+                          [this](const net::SocketAddress& peer) { return admit(peer); },
                           [this, &plan](net::Socket socket, const net::SocketAddress& peer) {
                             accepted(plan, std::move(socket), peer);
                           }));
@@ -85,12 +89,42 @@ void FrontLoop::stop() {
   thread_.join();
 }
 
+std::size_t FrontLoop::flush_records(MonoTime deadline) {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - parts_.clock.mono());
+    // In steps, as each that Kafka takes makes room for one that waits.
+    static_cast<void>(sink_->flush(std::clamp(left, std::chrono::milliseconds(0), kFlushStep)));
+    sink_->poll();  // nobody waits for an answer any more
+    broker_->retry_records();
+    const std::size_t rest = sink_->in_flight() + broker_->waiting_records();
+    if (rest == 0 || left <= std::chrono::milliseconds(0)) return rest;
+  }
+}
+
 void FrontLoop::detach() {
   gone_.clear();
   sockets_.clear();
   listeners_.clear();
   broker_.reset();
   sink_.reset();
+}
+
+bool FrontLoop::admit(const net::SocketAddress& peer) {
+  if (open_ >= parts_.max_sockets) {
+    full_.add();
+    return false;
+  }
+  ConnectionAdmission& admission = parts_.admission;
+  const MonoTime now = loop_->now();
+  const Strangers::Stranger* const loser =
+      admission.has_room() ? nullptr : strangers_.who_gives_way(group_of(peer), now);
+  if (loser == nullptr) return admission.admit_socket(now).is_admitted;
+  const bool is_admitted = admission.admit_in_place(now).is_admitted;
+  if (is_admitted) {
+    gave_way_.add();
+    sockets_[static_cast<std::size_t>(loser->fd)]->give_way();
+  }
+  return is_admitted;
 }
 
 void FrontLoop::accepted(const ListenerPlan& plan, net::Socket socket,
@@ -104,9 +138,7 @@ void FrontLoop::accepted(const ListenerPlan& plan, net::Socket socket,
   } else {
     stream = net::Stream(std::move(socket));
   }
-  adopt(std::make_unique<DeviceSocket>(*this, plan, std::move(stream), peer.ip_text(),
-                                       ++last_serial_),
-        fd);
+  adopt(std::make_unique<DeviceSocket>(*this, plan, std::move(stream), peer, ++last_serial_), fd);
 }
 
 void FrontLoop::adopt(std::unique_ptr<DeviceSocket> socket, int fd) {
@@ -123,6 +155,7 @@ void FrontLoop::forget(DeviceSocket& socket, int fd) {
   std::erase(deferred_, &socket);
   std::erase(to_read_, &socket);
   std::erase(to_flush_, &socket);
+  if (socket.is_leaving()) std::erase(leaving_, &socket);
   --open_;
   // It may be on the stack below us, or in the list that this turn goes through.
   gone_.push_back(std::move(sockets_[static_cast<std::size_t>(fd)]));
@@ -146,7 +179,10 @@ void FrontLoop::find_psk(DeviceSocket& socket, std::string_view identity) {
   parts_.find_psk(std::string(identity), [this, fd, serial](std::optional<Secret> key) {
     post([this, fd, serial, key = std::move(key)]() mutable {
       DeviceSocket* const asked = fd < sockets_.size() ? sockets_[fd].get() : nullptr;
-      if (asked != nullptr && asked->serial() == serial) asked->answer_psk(std::move(key));
+      const bool is_who_asked =
+          asked != nullptr &&
+          (asked->serial() == serial || SLUICE_PLANTED_BUG("front_answers_by_descriptor"));
+      if (is_who_asked) asked->answer_psk(std::move(key));
     });
   });
 }
@@ -173,6 +209,7 @@ void FrontLoop::end_turn() {
   if (waits_) catch_up();
   broker_->on_stored(sink_->poll());
   broker_->retry_records();
+  broker_->run_due();
   if (!starved_.empty() && !broker_->is_full()) {
     turn_.clear();
     std::swap(turn_, starved_);
@@ -185,10 +222,22 @@ void FrontLoop::end_turn() {
   std::swap(turn_, to_flush_);
   for (DeviceSocket* socket : turn_) socket->flush();
   turn_.clear();
+  let_some_leave();
   gone_.clear();
   if (sink_->in_flight() > 0 && !kafka_check_.is_armed()) loop_->arm(kafka_check_, kKafkaCheck);
+  if (broker_->has_due() && !due_.is_armed()) loop_->arm(due_, Broker::kDueInterval);
   // What asked for more meanwhile has its turn at once: an empty task keeps the loop from sleeping.
-  if (!to_read_.empty() || !to_flush_.empty()) loop_->post([] {});
+  if (!to_read_.empty() || !to_flush_.empty() || !leaving_.empty()) loop_->post([] {});
+}
+
+// When a network breaks, all of its clients have left at once, and to end one costs several times
+// what a message does: those who stay do not wait for all of them.
+void FrontLoop::let_some_leave() {
+  for (int left = kLeavingsPerTurn; left > 0 && !leaving_.empty(); --left) {
+    DeviceSocket* const socket = leaving_.front();
+    leaving_.pop_front();
+    socket->leave();
+  }
 }
 
 void FrontLoop::wait_until_allowed() {

@@ -4,10 +4,12 @@
 #include "adapters/kafka_sink.h"
 #include "adapters/loop_clock.h"
 #include "core/broker.h"
+#include "core/strangers.h"
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -32,7 +34,7 @@ struct ListenerPlan {
   bool expects_proxy_header = false;
   net::WebSocketOptions web_socket{};
   std::string tenant_uri_prefix{};  // a SAN URI that begins so names the tenant with its rest
-  std::chrono::milliseconds connect_timeout{5000};  // for the handshake, and then for CONNECT
+  std::chrono::milliseconds connect_timeout{5000};  // from TCP to CONNACK
   std::size_t max_output = 256 * 1024;
 };
 
@@ -77,6 +79,9 @@ class FrontLoop {
   void stop_listening();
   /// Any thread; returns when the thread has ended.
   void stop();
+  /// After stop(): waits until Kafka has what is in the producer and what had no room in it.
+  /// Returns how many records it does not have at the deadline.
+  std::size_t flush_records(MonoTime deadline);
   /// After stop(): lets go of its sockets and of what attach() gave it. Work may still be posted;
   /// it does not run any more.
   void detach();
@@ -85,9 +90,11 @@ class FrontLoop {
   net::Loop& loop() { return *loop_; }
   Broker& broker() { return *broker_; }
   ConnectionAdmission& admission() { return parts_.admission; }
+  Strangers& strangers() { return strangers_; }
   std::span<std::byte> buffer() { return buffer_; }
   void flush_later(DeviceSocket& socket) { to_flush_.push_back(&socket); }
   void read_later(DeviceSocket& socket) { to_read_.push_back(&socket); }
+  void leave_later(DeviceSocket& socket) { leaving_.push_back(&socket); }
   void add_starved(DeviceSocket& socket) { starved_.push_back(&socket); }
   /// While this front may not act, nothing of a client is read, because reading leads to records,
   /// and nothing is sent.
@@ -108,9 +115,11 @@ class FrontLoop {
     void on_ready(std::uint32_t) override {}  // before_wait() polls anyway
   };
 
+  bool admit(const net::SocketAddress& peer);
   void accepted(const ListenerPlan& plan, net::Socket socket, const net::SocketAddress& peer);
   void adopt(std::unique_ptr<DeviceSocket> socket, int fd);
   void end_turn();
+  void let_some_leave();
   void wait_until_allowed();
   void catch_up();
 
@@ -118,6 +127,8 @@ class FrontLoop {
   std::unique_ptr<net::Loop> loop_;
   LoopClock clock_{*loop_, parts_.clock};
   Counter full_;
+  Counter gave_way_;
+  Strangers strangers_;
   std::size_t open_ = 0;  // sockets
   std::unique_ptr<KafkaSink> sink_;
   std::unique_ptr<Broker> broker_;
@@ -127,12 +138,14 @@ class FrontLoop {
   std::vector<std::unique_ptr<DeviceSocket>> gone_;     // destroyed at the end of the turn
   std::vector<DeviceSocket*> to_flush_;
   std::vector<DeviceSocket*> to_read_;
+  std::deque<DeviceSocket*> leaving_;    // their clients have left, in that order
   std::vector<DeviceSocket*> starved_;   // have bytes, while Kafka has no room
   std::vector<DeviceSocket*> deferred_;  // had events while fenced
   std::vector<DeviceSocket*> turn_;      // kept for its memory
   std::vector<std::byte> buffer_;
   KafkaWake kafka_wake_;
   Alarm kafka_check_;
+  Alarm due_;          // for Broker::run_due()
   Alarm fence_check_;  // nobody says when a lease is valid again
   std::uint32_t last_serial_ = 0;
   bool waits_ = false;                          // for the end of a fence

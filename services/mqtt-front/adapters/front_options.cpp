@@ -1,10 +1,18 @@
 #include "adapters/front_options.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 
 namespace sluice::front {
+namespace {
+
+// With what TLS keeps in a handshake it stays below the 16 KiB that a connection may cost before
+// CONNACK; a JSON Web Token and a will have room.
+constexpr std::uint32_t kMaxConnect = 8 * 1024;
+
+}  // namespace
 
 Options options_of(const Config& config) {
   const auto seconds = [](std::chrono::milliseconds time) {
@@ -16,9 +24,14 @@ Options options_of(const Config& config) {
       .receive_maximum = static_cast<std::uint16_t>(config.receive_maximum),
       .send_maximum = static_cast<std::uint16_t>(config.send_maximum),
       .topic_alias_maximum = static_cast<std::uint16_t>(config.topic_alias_maximum)};
+  options.connection.max_connect_size = kMaxConnect;
   options.session = {
       .max_queued = static_cast<std::size_t>(config.sessions.max_queued),
       .max_queued_bytes = static_cast<std::size_t>(config.sessions.max_queued_bytes.count)};
+  // Room for what CONNACK promises, beside what earlier connections left half done.
+  options.session.max_inbound_qos2 = static_cast<std::uint16_t>(
+      std::clamp<std::uint32_t>(2U * options.connection.receive_maximum,
+                                options.session.max_inbound_qos2, mqtt::kMaxPacketId));
   options.max_session_expiry_seconds =
       static_cast<std::uint32_t>(seconds(config.max_session_expiry));
   options.max_keep_alive_seconds = static_cast<std::uint16_t>(seconds(config.max_keep_alive));
@@ -69,6 +82,15 @@ DeviceLimits device_limits_of(const Config& config) {
   limits.bytes_per_second = static_cast<std::uint32_t>(config.device_bytes_per_second.count);
   limits.max_payload_bytes = static_cast<std::uint32_t>(config.max_payload.count);
   return limits;
+}
+
+std::size_t descriptors_for_devices(std::size_t descriptors, std::size_t loops) {
+  // gRPC, Redis, control topics, ops and what the runtime has; and of each loop a producer, which
+  // has one to each of Kafka's brokers.
+  constexpr std::size_t kReserved = 256;
+  constexpr std::size_t kReservedOfLoop = 32;
+  // A process that may have few has few brokers, too.
+  return descriptors - std::min(kReserved + kReservedOfLoop * loops, descriptors / 2);
 }
 
 }  // namespace sluice::front

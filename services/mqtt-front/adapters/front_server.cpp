@@ -36,7 +36,8 @@ constexpr std::size_t kRoomPerRead = 8 * 1024;
 constexpr auto kTopicsTimeout = 10s;
 constexpr auto kHouseInterval = 100ms;
 constexpr auto kDrainSlack = 2s;
-// For what is in the producers at the end; an orderly end has waited for its devices before.
+// For what is in the producers of all loops at the end; an orderly end has waited for its devices
+// before. Much less than shutdown_grace: Kafka may be down, and the lease is given back after it.
 constexpr auto kFlushLimit = 5s;
 // What we write and read. Whoever of its users comes first makes a topic.
 constexpr std::array kTopics{kafka::topics::kTelemetryRaw, kafka::topics::kDeviceEvents,
@@ -48,6 +49,14 @@ std::string host_name() {
   std::array<char, HOST_NAME_MAX + 1> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0) return {};
   return name.data();
+}
+
+/// Below connect_timeout by enough for TLS before and the session after.
+RegistryAuthenticator::Patience patience_of(const Config& config) {
+  RegistryAuthenticator::Patience patience;
+  patience.unknown = std::min(config.device_registry.timeout, config.connect_timeout * 3 / 5);
+  patience.known = std::min(patience.known, patience.unknown);
+  return patience;
 }
 
 }  // namespace
@@ -66,10 +75,12 @@ class FrontServer::Impl {
         tenant_limits_(tenant_limit_settings_of(config)),
         metrics_(registry),
         admission_(admission_settings_of(config)),
-        routes_(static_cast<std::size_t>(config.sessions.max_wide_subscriptions), random,
-                options_.connection.topics),
+        routes_(config.sessions.tenant_wide_subscriptions(), random, options_.connection.topics,
+                static_cast<std::size_t>(config.sessions.max_wide_subscriptions)),
         retained_({.max_messages = static_cast<std::size_t>(config.sessions.max_retained),
-                   .max_bytes = static_cast<std::size_t>(config.sessions.max_retained_bytes.count),
+                   .max_bytes = config.sessions.max_retained_bytes.count,
+                   .max_messages_per_tenant = config.sessions.tenant_retained(),
+                   .max_bytes_per_tenant = config.sessions.tenant_retained_bytes(),
                    .topics = options_.connection.topics},
                   random),
         has_topics_(config.is_conformance_profile),
@@ -82,7 +93,6 @@ class FrontServer::Impl {
   }
 
   Result<> open() {
-    raise_descriptor_limit();
     SLUICE_TRY(listeners_.open(config_, revoked_, clock_, random_));
     if (!config_.is_conformance_profile) {
       SLUICE_TRY_ASSIGN(registry_channel_,
@@ -92,22 +102,22 @@ class FrontServer::Impl {
     authenticator_ =
         registry_channel_
             ? std::make_unique<RegistryAuthenticator>(
-                  *registry_channel_, cache_, revoked_,
+                  patience_of(config_), *registry_channel_, cache_, revoked_,
                   IdentityOptions{.topics = topics_, .default_limits = device_limits_of(config_)},
-                  clock_, registry_)
+                  clock_, random_, registry_)
             : nullptr;
     peers_ = std::make_unique<FrontPeers>(config_.identity, clock_, random_, log_, registry_);
     const auto cores = std::max(1U, std::thread::hardware_concurrency());
     const std::size_t count =
         config_.loops > 0 ? static_cast<std::size_t>(config_.loops) : std::size_t{cores};
+    const std::size_t sockets = max_sockets(count);
     for (std::size_t i = 0; i < count; ++i) {
-      FrontLoop::Parts parts{
-          .loop_options = {.nap = config_.loop_nap},
-          .clock = clock_,
-          .registry = registry_,
-          .plans = listeners_.plans(),
-          .admission = admission_,
-          .max_sockets = static_cast<std::size_t>(config_.max_connections) / count + 1};
+      FrontLoop::Parts parts{.loop_options = {.nap = config_.loop_nap},
+                             .clock = clock_,
+                             .registry = registry_,
+                             .plans = listeners_.plans(),
+                             .admission = admission_,
+                             .max_sockets = sockets / count + 1};
       if (authenticator_) {
         parts.find_psk = [this](std::string identity, auto done) {
           authenticator_->find_psk(std::move(identity), std::move(done));
@@ -163,13 +173,15 @@ class FrontServer::Impl {
   }
 
   void stop() {
+    if (std::exchange(is_stopped_, true)) return;
     housekeeper_ = {};  // asks it to end, and waits
     for (FrontLoop* loop : loops()) loop->stop();
     // What the end of connections gave rise to, wills and events: nobody else says it later.
-    for (FrontLoop* loop : loops()) {
-      if (auto flushed = loop->sink().flush(kFlushLimit); !flushed) {
-        log_.warning("records_not_flushed", flushed.error());
-      }
+    const MonoTime deadline = clock_.mono() + kFlushLimit;
+    std::size_t lost = 0;
+    for (FrontLoop* loop : loops()) lost += loop->flush_records(deadline);
+    if (lost > 0) {
+      log_.warning("records_not_flushed", {{"records", static_cast<std::int64_t>(lost)}});
     }
     if (registry_channel_) registry_channel_->stop();
     peers_->stop();
@@ -207,17 +219,23 @@ class FrontServer::Impl {
     }
   };
 
-  // A process may have as many descriptors as the hard limit says, but mostly begins with few.
-  void raise_descriptor_limit() {
+  /// A process may have as many descriptors as the hard limit says, but mostly begins with few.
+  std::size_t max_sockets(std::size_t loops) const {
+    const auto wanted = static_cast<std::size_t>(config_.max_connections);
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log_.warning("descriptor_limit_not_raised");
-    if (limit.rlim_max < static_cast<rlim_t>(config_.max_connections)) {
-      log_.warning("descriptors_below_max_connections",
-                   {{"descriptors", static_cast<std::int64_t>(limit.rlim_max)},
-                    {"max_connections", config_.max_connections}});
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+    const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+      log_.warning("descriptor_limit_not_raised");
+      limit.rlim_cur = before;
     }
+    const std::size_t possible = descriptors_for_devices(limit.rlim_cur, loops);
+    if (possible >= wanted) return wanted;
+    log_.warning("descriptors_below_max_connections",
+                 {{"descriptors", static_cast<std::int64_t>(limit.rlim_cur)},
+                  {"max_connections", config_.max_connections},
+                  {"connections", static_cast<std::int64_t>(possible)}});
+    return possible;
   }
 
   Result<> attach(FrontLoop& loop, std::size_t index, const std::vector<FrontLoop*>& all) {
@@ -316,6 +334,7 @@ class FrontServer::Impl {
   FrontStore store_;
   std::deque<LoopParts> parts_;
   std::atomic<bool> is_draining_{false};
+  bool is_stopped_ = false;
   std::mutex drain_mutex_;
   std::condition_variable drained_;  // looked at every kHouseInterval anyway
   std::jthread housekeeper_;

@@ -71,7 +71,10 @@ class Answer {
 };
 
 DeliveryOutcome to_wire(const Result<Outcome>& outcome) {
-  if (!outcome) return DELIVERY_OUTCOME_NOT_HERE;
+  if (!outcome) {
+    return outcome.error().reason() == "not_here" ? DELIVERY_OUTCOME_NOT_HERE
+                                                  : DELIVERY_OUTCOME_FAILED;
+  }
   switch (*outcome) {
     case Outcome::kDelivered:
     case Outcome::kQueued:
@@ -79,6 +82,7 @@ DeliveryOutcome to_wire(const Result<Outcome>& outcome) {
     case Outcome::kFull:
       return DELIVERY_OUTCOME_FULL;
     case Outcome::kNobody:
+    case Outcome::kAway:  // never asked for by another front
       break;
   }
   return DELIVERY_OUTCOME_NOBODY;
@@ -135,6 +139,8 @@ struct Metrics {
         return "not_here";
       case DELIVERY_OUTCOME_NOBODY:
         return "nobody";
+      case DELIVERY_OUTCOME_FAILED:
+        return "failed";
       default:
         return "unspecified";
     }
@@ -159,8 +165,13 @@ class GrpcDoor::Service final : public MqttFrontService::CallbackService {
         loops_(std::move(loops)),
         metrics_(registry),
         publish_(server.method({.name = name_of("Publish"), .peers = publishers()})),
-        deliver_(server.method({.name = name_of("Deliver"), .peers = fronts()})),
-        release_(server.method({.name = name_of("Release"), .peers = fronts()})) {
+        // Publish waits for another front's Deliver, and that for the claim of a session that waits
+        // for a third one's Release, which waits for Kafka: each needs threads that no earlier one
+        // of these can take.
+        deliver_(server.method(
+            {.name = name_of("Deliver"), .peers = fronts(), .has_own_workers = true})),
+        release_(server.method(
+            {.name = name_of("Release"), .peers = fronts(), .has_own_workers = true})) {
     server.add(*this);
   }
 

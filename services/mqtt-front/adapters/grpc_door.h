@@ -15,7 +15,7 @@ namespace sluice::front {
 /// The front's side of mqtt_front.proto: Publish for the services that answer devices, Deliver and
 /// Release for other fronts alone. Everything is checked here, the loops get only what is sound.
 /// A handler waits on a worker of the server for its loop, up to the call's deadline; an answer
-/// that comes later is dropped.
+/// that comes later is dropped. Each method has workers of its own, as fronts wait for each other.
 class GrpcDoor {
  public:
   struct Settings {

@@ -11,6 +11,7 @@
 #include <sluice/grpc/raw.h>
 #include <sluice/mqtt/v1/mqtt_front.grpc.pb.h>
 #include <sluice/testing/captured_log.h>
+#include <sluice/testing/eventually.h>
 #include <sluice/testing/temp_dir.h>
 
 #include <gmock/gmock.h>
@@ -39,7 +40,7 @@ class DoorTest : public ::testing::Test {
   }
 
   /// Without names everything is plaintext, and everybody may ask everything.
-  void open(const std::string& caller = "") {
+  void open(const std::string& caller = "", std::int64_t workers = 8) {
     const auto identity = [&](const std::string& name) {
       return caller.empty() ? crypto::TlsIdentity()
                             : ca_.write_identity((folder_.path() / name).string(), name);
@@ -50,6 +51,7 @@ class DoorTest : public ::testing::Test {
     server_config.declare(settings);
     client_config.declare(settings, "mqtt-front");
     ASSERT_TRUE(settings.load("grpc_listen: 127.0.0.1:0\nmqtt_front_address: 127.0.0.1:1\n", {}));
+    server_config.workers = workers;
     server_ = std::make_unique<rpc::Server>(server_config, identity("mqtt-front"), clock_, random_,
                                             log_, front_.registry);
     door_ =
@@ -262,6 +264,26 @@ TEST_F(DoorTest, DeliverWaitsForASessionThatIsBeingClaimed) {
   ASSERT_TRUE(answer.get());
   // Whether it came before or after the claim was finished: it is not lost.
   EXPECT_TRUE(front_.was_sent("d1", "early"));
+}
+
+// Two fronts whose Publish each waits for the other's Deliver would else wait for each other.
+TEST_F(DoorTest, DeliverDoesNotWaitForThreadsThatPublishHas) {
+  open("", 1);
+  front_.connect("d1");
+  front_.hold_claims();
+  front_.connect("d2");
+  auto publishing = std::async(std::launch::async, [&] { return publish(command_to("d2")); });
+  ASSERT_TRUE(sluice::testing::eventually([&] {
+    return front_.registry.gauge("sluice_grpc_server_calls_in_flight", "Calls under way.")
+               .value() == 1;
+  }));
+  DeliverRequest request;
+  *request.add_deliveries() = delivery_to("d1", "x");
+  const auto answer = client_->call(&Client::Stub::Deliver, request, {.timeout = 10s});
+  EXPECT_TRUE(answer) << answer.error().message();
+  EXPECT_EQ(publishing.wait_for(0s), std::future_status::timeout) << "or nothing was tested";
+  front_.finish_claims();
+  EXPECT_TRUE(publishing.get());
 }
 
 TEST_F(DoorTest, DeliverRefusesAMessageThatNoDeviceCouldRead) {

@@ -61,10 +61,10 @@ class MemorySessionStore::Handle final : public SessionStore {
                    Done<void> done) override {
     answer(std::move(done), state_->fronts().remove_wide(key, filter, group));
   }
-  void put_retained(const mqtt::MessagePtr& message, Done<void> done) override {
+  void put_retained(const mqtt::MessagePtr& message, WhenAway, Done<void> done) override {
     answer(std::move(done), state_->fronts().put_retained(message));
   }
-  void remove_retained(std::string_view topic, Done<void> done) override {
+  void remove_retained(std::string_view topic, WhenAway, Done<void> done) override {
     answer(std::move(done), state_->fronts().remove_retained(topic));
   }
 

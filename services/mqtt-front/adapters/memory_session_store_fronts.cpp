@@ -1,6 +1,8 @@
 #include "adapters/memory_session_store_fronts.h"
 
-#include "adapters/stored_message.h"
+#include "adapters/stored_subscription.h"
+#include "core/retained_messages.h"
+#include "core/routes.h"
 
 #include <format>
 
@@ -53,13 +55,23 @@ MemoryFrontPtr MemoryFronts::find(const FrontId& id) const {
   return found == fronts_.end() ? nullptr : found->second;
 }
 
+MemoryFronts::Tenant& MemoryFronts::tenant(std::string_view name) {
+  const auto found = tenants_.find(name);
+  return found != tenants_.end() ? found->second : tenants_[std::string(name)];
+}
+
 Result<> MemoryFronts::put_wide(const SessionKey& key, const StoredSubscription& subscription) {
   const std::lock_guard lock(mutex_);
   const auto name = wide_name(key, subscription.group, subscription.filter);
-  if (!wide_.contains(name) &&
-      wide_.size() >= static_cast<std::size_t>(config_.max_wide_subscriptions)) {
-    return refuse(metrics_, "session_max_wide_subscriptions");
+  Tenant& counts = tenant(tenant_of(key));
+  const bool is_new = !wide_.contains(name);
+  if (is_new && counts.wide >= config_.tenant_wide_subscriptions()) {
+    return refuse(metrics_, kTenantWideSubscriptions);
   }
+  if (is_new && wide_.size() >= static_cast<std::size_t>(config_.max_wide_subscriptions)) {
+    return refuse(metrics_, kWideSubscriptions);
+  }
+  counts.wide += is_new ? 1 : 0;
   const SessionStore::WideSubscription wide{.key = key, .subscription = subscription};
   wide_[name] = wide;
   tell_all([wide](SessionStoreListener& listener) { listener.on_wide_put(wide); });
@@ -70,6 +82,7 @@ Result<> MemoryFronts::remove_wide(const SessionKey& key, std::string_view filte
                                    std::string_view group) {
   const std::lock_guard lock(mutex_);
   if (wide_.erase(wide_name(key, group, filter)) == 0) return {};
+  --tenant(tenant_of(key)).wide;
   tell_all([key, filter = std::string(filter), group = std::string(group)](
                SessionStoreListener& listener) { listener.on_wide_removed(key, filter, group); });
   return {};
@@ -77,15 +90,28 @@ Result<> MemoryFronts::remove_wide(const SessionKey& key, std::string_view filte
 
 Result<> MemoryFronts::put_retained(const mqtt::MessagePtr& message) {
   const std::lock_guard lock(mutex_);
+  Tenant& counts = tenant(split_stored_name(message->topic).tenant);
   const auto found = retained_.find(message->topic);
-  const std::size_t old = found == retained_.end() ? 0 : found->second->size_bytes();
-  if (found == retained_.end() &&
-      retained_.size() >= static_cast<std::size_t>(config_.max_retained)) {
-    return refuse(metrics_, "retained_max_messages");
+  const bool is_new = found == retained_.end();
+  if (is_new && counts.retained >= config_.tenant_retained()) {
+    return refuse(metrics_, kTenantRetainedMessages);
   }
-  const std::size_t bytes = retained_bytes_ - old + message->size_bytes();
-  if (bytes > config_.max_retained_bytes.count) return refuse(metrics_, "retained_max_bytes");
-  retained_bytes_ = bytes;
+  if (is_new && retained_.size() >= static_cast<std::size_t>(config_.max_retained)) {
+    return refuse(metrics_, kRetainedMessages);
+  }
+  const std::size_t old = is_new ? 0 : retained_bytes(*found->second);
+  const std::size_t size = retained_bytes(*message);
+  if (size > old) {
+    if (counts.retained_bytes + size - old > config_.tenant_retained_bytes()) {
+      return refuse(metrics_, kTenantRetainedBytes);
+    }
+    if (retained_bytes_ + size - old > config_.max_retained_bytes.count) {
+      return refuse(metrics_, kRetainedBytes);
+    }
+  }
+  counts.retained += is_new ? 1 : 0;
+  counts.retained_bytes += size - old;
+  retained_bytes_ += size - old;
   retained_[message->topic] = message;
   tell_all([message](SessionStoreListener& listener) { listener.on_retained_put(message); });
   return {};
@@ -95,7 +121,11 @@ Result<> MemoryFronts::remove_retained(std::string_view topic) {
   const std::lock_guard lock(mutex_);
   const auto found = retained_.find(std::string(topic));
   if (found == retained_.end()) return {};
-  retained_bytes_ -= found->second->size_bytes();
+  Tenant& counts = tenant(split_stored_name(topic).tenant);
+  const std::size_t size = retained_bytes(*found->second);
+  --counts.retained;
+  counts.retained_bytes -= size;
+  retained_bytes_ -= size;
   retained_.erase(found);
   tell_all([topic = std::string(topic)](SessionStoreListener& listener) {
     listener.on_retained_removed(topic);

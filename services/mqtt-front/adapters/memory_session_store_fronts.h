@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -55,6 +56,12 @@ class MemoryFronts {
  private:
   template <typename Call>
   void tell_all(const Call& call);
+  struct Tenant {  // what it has
+    std::size_t wide = 0;
+    std::size_t retained = 0;
+    std::size_t retained_bytes = 0;
+  };
+  Tenant& tenant(std::string_view name);
 
   const SessionStoreConfig config_;
   SessionStoreMetrics metrics_;
@@ -63,6 +70,7 @@ class MemoryFronts {
   std::map<std::string, SessionStore::WideSubscription> wide_{};
   std::map<std::string, mqtt::MessagePtr> retained_{};  // shared with the fronts' indexes
   std::size_t retained_bytes_ = 0;
+  std::map<std::string, Tenant, std::less<>> tenants_{};
 };
 
 /// Counts a bound that is reached and makes its error.

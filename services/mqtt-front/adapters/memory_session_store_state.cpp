@@ -38,6 +38,19 @@ std::vector<mqtt::Delivery> take_shared(StoredSession& session) {
   return shared;
 }
 
+/// What was never sent and has expired. Returns its bytes in the queue's count and in the store's.
+std::pair<std::size_t, std::size_t> drop_expired(StoredSession& session, MonoTime now) {
+  std::size_t queued = 0;
+  std::size_t stored = 0;
+  std::erase_if(session.deliveries, [&](const mqtt::Delivery& delivery) {
+    const bool drops = delivery.state == mqtt::Delivery::State::kWaiting && delivery.message &&
+                       delivery.message->has_expired(now);
+    if (drops) queued += queued_bytes_of(delivery), stored += bytes_of(delivery);
+    return drops;
+  });
+  return {queued, stored};
+}
+
 MonoTime will_time(MonoTime now, seconds delay, std::uint32_t expiry_seconds) {
   // The session's end publishes the will if the delay does not, [MQTT5-3.1.3.2.2].
   if (expiry_seconds == kSessionForever) return now + delay;
@@ -193,10 +206,15 @@ Result<> MemorySessionStore::State::enqueue(const SessionKey& key, mqtt::Deliver
         Error(ErrorCode::kFailedPrecondition, "the session is connected").with_reason("owned"));
   }
   StoredSession& session = entry.session;
-  if (session.deliveries.size() >= static_cast<std::size_t>(config_.max_queued)) {
-    return refuse(metrics_, "session_max_queued");
-  }
   const std::size_t bytes = bytes_of(delivery);
+  const auto max_queued = static_cast<std::size_t>(config_.max_queued);
+  if (session.deliveries.size() >= max_queued ||
+      entry.queued_bytes + queued_bytes_of(delivery) > config_.max_queued_bytes.count) {
+    const auto [queued, stored] = drop_expired(session, clock_.mono());
+    entry.queued_bytes -= queued;
+    set_bytes(entry, entry.bytes - stored);
+  }
+  if (session.deliveries.size() >= max_queued) return refuse(metrics_, "session_max_queued");
   const std::size_t queued_bytes = entry.queued_bytes + queued_bytes_of(delivery);
   // One message is taken whatever its size when nothing else waits, as mqtt::Session does.
   if (!session.deliveries.empty() && queued_bytes > config_.max_queued_bytes.count) {

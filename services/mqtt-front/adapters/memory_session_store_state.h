@@ -73,6 +73,10 @@ class MemorySessionStore::State {
     return entry.exists && !(entry.expires_at && *entry.expires_at <= clock_.mono());
   }
 
+  static std::uint64_t first_epoch(const Clock& clock) {
+    const std::chrono::microseconds since = clock.wall().time_since_epoch();
+    return static_cast<std::uint64_t>(since.count());
+  }
   static void set_timer(Shard& shard, const SessionKey& key, Entry& entry);
   void run_timer(Shard& shard, MonoTime now, std::vector<DueWill>& due, std::vector<Ended>& ended);
   void erase(Shard& shard, std::unordered_map<SessionKey, Entry>::iterator found);
@@ -96,7 +100,9 @@ class MemorySessionStore::State {
   std::array<Shard, kShards> shards_{};
   std::atomic<std::int64_t> sessions_ = 0;
   std::atomic<std::size_t> bytes_ = 0;
-  std::atomic<std::uint64_t> last_epoch_ = 0;
+  /// From the time of the process' start on: who follows presence must not take the sessions of a
+  /// front that was started again for older ones than those before.
+  std::atomic<std::uint64_t> last_epoch_ = first_epoch(clock_);
 };
 
 }  // namespace sluice::front

@@ -25,6 +25,27 @@ TEST(MemorySessionStore, MayAlwaysActAsAnOwner) {
             1);
 }
 
+Epoch first_epoch_at(std::chrono::milliseconds after_start) {
+  sluice::testing::SimClock clock;
+  clock.advance(after_start);
+  Registry registry;
+  MemorySessionStore store(contract_config(), clock, registry);
+  RecordingListener listener;
+  TestLoop loop;
+  store.add_front(FrontId("one"), "address", listener, loop.post());
+  const auto handle = store.for_loop(FrontId("one"), loop.post());
+  const auto claimed =
+      wait_for<SessionStore::ClaimOutcome>(loop, [&](Done<SessionStore::ClaimOutcome> done) {
+        handle->claim(SessionKey("blue/d1"), {.expiry_seconds = 10}, std::move(done));
+      });
+  EXPECT_TRUE(claimed);
+  return claimed ? claimed->claim.epoch : Epoch();
+}
+
+TEST(MemorySessionStore, CountsOnWhereTheProcessBeforeEnded) {
+  EXPECT_GT(first_epoch_at(1s), first_epoch_at(0s));
+}
+
 class MemoryUnderTest final : public SessionStoreUnderTest {
  public:
   explicit MemoryUnderTest(const SessionStoreConfig& config) : store(config, clock, registry) {}

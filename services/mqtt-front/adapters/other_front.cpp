@@ -20,6 +20,9 @@ Result<Outcome> from_wire(mqtt::v1::DeliveryOutcome outcome) {
     case mqtt::v1::DELIVERY_OUTCOME_NOT_HERE:
       return fail(Error(ErrorCode::kUnavailable, "the session is not held by that front")
                       .with_reason("not_here"));
+    case mqtt::v1::DELIVERY_OUTCOME_FAILED:
+      return fail(Error(ErrorCode::kUnavailable, "the session of that front was not stored")
+                      .with_reason("not_stored"));
     default:
       return fail(ErrorCode::kInternal, "another front gave an outcome that makes no sense");
   }

@@ -2,6 +2,7 @@
 
 #include "adapters/redis_session_store_engine.h"
 #include "adapters/stored_message.h"
+#include "adapters/stored_subscription.h"
 
 #include <string>
 #include <utility>
@@ -84,12 +85,11 @@ class RedisSessionStore::Handle final : public SessionStore {
                    Done<void> done) override {
     engine_.wide().remove(WideTable::field_of(key, group, filter), {}, replied(std::move(done)));
   }
-  void put_retained(const mqtt::MessagePtr& message, Done<void> done) override {
-    engine_.retained().put(message->topic, encode_message(*message, engine_.now()),
-                           replied(std::move(done)));
+  void put_retained(const mqtt::MessagePtr& message, WhenAway when_away, Done<void> done) override {
+    engine_.retained().put(message, when_away, in_port_terms(std::move(done)));
   }
-  void remove_retained(std::string_view topic, Done<void> done) override {
-    engine_.retained().remove(std::string(topic), {}, replied(std::move(done)));
+  void remove_retained(std::string_view topic, WhenAway when_away, Done<void> done) override {
+    engine_.retained().remove(std::string(topic), when_away, in_port_terms(std::move(done)));
   }
 
  private:
@@ -100,6 +100,12 @@ class RedisSessionStore::Handle final : public SessionStore {
       (*post)([done = std::move(done), result = std::move(result)]() mutable {
         done(std::move(result));
       });
+    };
+  }
+  Done<void> in_port_terms(Done<void> done) {
+    return [this_engine = &engine_, done = posted(std::move(done))](Result<> result) mutable {
+      if (!result) return done(fail(this_engine->to_port_error(std::move(result).error())));
+      done({});
     };
   }
   redis::Client::Callback replied(Done<void> done) {

@@ -20,7 +20,8 @@ namespace sluice::front {
 /// Ownership: claim() gives a session to one front under a new epoch; every later write carries its
 /// epoch and is refused when it is not the session's any more. Epochs come from Redis' clock, so
 /// that they rise even over a loss of all its data. A front is alive while its lease is: a key that
-/// it renews; the sessions of a front whose lease is gone are for whoever claims them.
+/// it renews; the sessions of a front whose lease is gone are for whoever claims them, but for a
+/// while after an outage, in which the leases of fronts that live run out as well.
 ///
 /// What Redis loses: a session that is connected goes on and is put again as owned but incomplete,
 /// which ends it with its connection, so that nobody is told "session present" about half of it.
@@ -34,7 +35,7 @@ class RedisSessionStore {
     FrontId front{};
     std::string address{};  // of its gRPC door, told to other fronts
   };
-  /// `listener` is called on one thread of the store and must outlive it, as `clock` and `registry`
+  /// `listener` is called as it says and must outlive the store, as `clock` and `registry`
   /// must.
   RedisSessionStore(const SessionStoreConfig& config, const Clock& clock, Registry& registry,
                     Logger log, std::unique_ptr<redis::Client> client, Identity identity,

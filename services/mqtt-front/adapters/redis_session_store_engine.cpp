@@ -13,8 +13,6 @@ constexpr std::chrono::minutes kHoldPeriod{20};  // a third of kOwnedSlack: two 
 constexpr std::chrono::seconds kHoldStep{1};
 // Buckets of the map that are held at once: some thousand commands, beside everything else.
 constexpr std::size_t kBucketsPerStep = 2000;
-// Of fronts that are remembered as alive; an installation has some dozens.
-constexpr std::size_t kMaxKnownFronts = 1000;
 
 }  // namespace
 
@@ -31,24 +29,19 @@ RedisSessionStore::Engine::Engine(const SessionStoreConfig& config, const Clock&
       keys_(config.key_prefix),
       owned_client_(std::move(client)),
       client_(*owned_client_),
-      wide_(
-          calls_, client_, scripts_, metrics_, log_, keys_.mirror("wide"),
-          RedisMirror::Bounds{config.max_wide_subscriptions, std::uint64_t{1} << 40,
-                              "session_max_wide_subscriptions", "session_max_wide_subscriptions"}),
-      retained_(calls_, clock, metrics_, client_, scripts_, metrics_, log_,
-                keys_.mirror("retained"),
-                RedisMirror::Bounds{config.max_retained, config.max_retained_bytes.count,
-                                    "retained_max_messages", "retained_max_bytes"}),
-      sweeper_(
-          client_, scripts_, keys_, identity_.front.value(), config.will_interval,
-          [this](const SessionKey& key, const std::string& record) { hand_out_will(key, record); }),
-      ended_(client_, scripts_, keys_, identity_.front.value(), config.will_interval,
-             EndedSweeper::Hooks{
-                 .on_ended =
-                     [this](const SessionKey& key, const EndedSweeper::Records& records) {
-                       hand_out_ended(key, records);
-                     },
-                 .on_gone = [this](const SessionKey& key) { wide_.remove_all_of(key); }}),
+      wide_(calls_, client_, mirror_scripts_, metrics_, log_, keys_.mirror("wide"),
+            WideTable::bounds(config)),
+      retained_(calls_, clock, metrics_, client_, mirror_scripts_, metrics_, log_,
+                keys_.mirror("retained"), RetainedTable::bounds(config)),
+      sweeper_(client_, keys_, identity_.front.value(), config.will_interval,
+               SessionSweeper::Hooks{
+                   .on_will_due = [this](const SessionKey& key,
+                                         const std::string& record) { hand_out_will(key, record); },
+                   .on_ended =
+                       [this](const SessionKey& key, const SessionSweeper::Records& records) {
+                         hand_out_ended(key, records);
+                       },
+                   .on_gone = [this](const SessionKey& key) { wide_.remove_all_of(key); }}),
       lease_(config, clock, metrics_, log_, client_, keys_.lease(identity_.front.value()),
              keys_.fronts(), identity_.front.value(), identity_.address,
              FrontLease::Hooks{.on_change =
@@ -58,16 +51,16 @@ RedisSessionStore::Engine::Engine(const SessionStoreConfig& config, const Clock&
                                        held_.clear();
                                        metrics_.sessions.set(0);
                                      }
-                                     calls_.push(
-                                         [is_valid, sessions_lost](SessionStoreListener& told) {
-                                           told.on_lease(is_valid, sessions_lost);
-                                         });
+                                     // Not by calls_: behind thousands of changes of the tables
+                                     // a loss would be told of when the lease is valid again.
+                                     listener_.on_lease(is_valid, sessions_lost);
                                    },
                                .on_forgotten =
                                    [this] {
                                      const std::lock_guard lock(stop_mutex_);
                                      is_forgotten_ = true;
-                                   }}) {
+                                   }}),
+      fronts_(client_, keys_, clock, lease_, config.front_lease) {
   lease_thread_ = std::thread([this] { run_lease(); });
   following_thread_ = std::thread([this] { run_following(); });
 }
@@ -124,8 +117,7 @@ void RedisSessionStore::Engine::run_following() {
     if (result) result = retained_.poll();
     if (result && now - swept_at >= config_.will_interval) {
       swept_at = now;
-      result = sweeper_.sweep();
-      if (result) result = ended_.sweep();
+      result = sweeper_.sweep(lease_.may_judge_others(now));
     }
     if (result) release_again(now);
     hold_some(is_forgotten, now);
@@ -149,7 +141,7 @@ void RedisSessionStore::Engine::hand_out_will(const SessionKey& key, const std::
 }
 
 void RedisSessionStore::Engine::hand_out_ended(const SessionKey& key,
-                                               const EndedSweeper::Records& records) {
+                                               const SessionSweeper::Records& records) {
   std::vector<mqtt::Delivery> shared;
   for (const auto& [sequence, record] : records) {
     auto delivery = decode_delivery(record, sequence, now());
@@ -255,31 +247,6 @@ void RedisSessionStore::Engine::on_fenced(const SessionKey& key, Epoch epoch) {
   forget(key, epoch);
   metrics_.fenced.add();
   calls_.push([key, epoch](SessionStoreListener& listener) { listener.on_fenced(key, epoch); });
-}
-
-void RedisSessionStore::Engine::find_front(const std::string& front, OnFront done) {
-  const MonoTime now = clock_.mono();
-  std::optional<std::string> known;
-  {
-    const std::lock_guard lock(fronts_mutex_);
-    const auto found = fronts_.find(front);
-    if (found != fronts_.end() && now < found->second.until) known = found->second.address;
-  }
-  if (known) return done(std::move(known));
-  const std::string lease = keys_.lease(front);
-  client_.send(redis::Command::on_key(lease, {"GET", lease}),
-               [this, front, now, done = std::move(done)](Result<redis::Reply> reply) mutable {
-                 if (!reply) return done(fail(to_port_error(std::move(reply).error())));
-                 if (reply->is_nil()) return done(std::optional<std::string>());
-                 {
-                   const std::lock_guard lock(fronts_mutex_);
-                   if (fronts_.size() >= kMaxKnownFronts) fronts_.clear();
-                   // For a part of the lease: so much later is a front's death noticed.
-                   fronts_[front] = {.address = reply->text(),
-                                     .until = now + config_.front_lease / 3};
-                 }
-                 done(std::optional(reply->text()));
-               });
 }
 
 Error RedisSessionStore::Engine::to_port_error(Error error) {

@@ -2,13 +2,13 @@
 
 #include "adapters/redis_session_record.h"
 #include "adapters/redis_session_store.h"
-#include "adapters/redis_session_store_ended.h"
+#include "adapters/redis_session_store_fronts.h"
 #include "adapters/redis_session_store_keys.h"
 #include "adapters/redis_session_store_lease.h"
 #include "adapters/redis_session_store_mirror.h"
 #include "adapters/redis_session_store_scripts.h"
+#include "adapters/redis_session_store_sweeper.h"
 #include "adapters/redis_session_store_tables.h"
-#include "adapters/redis_session_store_wills.h"
 #include "adapters/session_store_metrics.h"
 #include "adapters/stored_message.h"
 
@@ -82,11 +82,6 @@ class RedisSessionStore::Engine {
     bool has_will = false;
     bool is_listed = false;  // among the sessions that the sweeper looks at
   };
-  struct KnownFront {
-    std::string address{};
-    MonoTime until{};
-  };
-  using OnFront = std::move_only_function<void(Result<std::optional<std::string>>)>;
 
   void send_claim(const std::shared_ptr<ClaimCall>& call);
   void on_claim_answer(const std::shared_ptr<ClaimCall>& call);
@@ -107,8 +102,6 @@ class RedisSessionStore::Engine {
   void on_write_missing(const std::shared_ptr<WriteCall>& call);
   void on_located(const SessionKey& key, const std::string& record, Done<SessionStore::Place> done);
   void on_fenced(const SessionKey& key, Epoch epoch);
-  /// The address of a front that lives; nullopt: it is dead.
-  void find_front(const std::string& front, OnFront done);
 
   void remember(const SessionKey& key, const Held& held);
   bool is_listed(const SessionKey& key);
@@ -121,7 +114,7 @@ class RedisSessionStore::Engine {
   void run_lease();
   void run_following();
   void hand_out_will(const SessionKey& key, const std::string& record);
-  void hand_out_ended(const SessionKey& key, const EndedSweeper::Records& records);
+  void hand_out_ended(const SessionKey& key, const SessionSweeper::Records& records);
   /// Has the sweeper look at the session soon.
   void list_ended(const SessionKey& key, Done<void> done);
 
@@ -132,15 +125,16 @@ class RedisSessionStore::Engine {
   const Identity identity_;
   SessionStoreListener& listener_;
   const SessionScripts scripts_{};
+  const MirrorScripts mirror_scripts_{};
   const RedisKeys keys_;
   std::unique_ptr<redis::Client> owned_client_;
   redis::Client& client_;  // works for callbacks even while the client is being destroyed
   ListenerCalls calls_{};
   WideTable wide_;
   RetainedTable retained_;
-  WillSweeper sweeper_;
-  EndedSweeper ended_;
+  SessionSweeper sweeper_;
   FrontLease lease_;
+  FrontDirectory fronts_;
 
   std::mutex held_mutex_{};  // guards what this front owns; also orders hold before release
   std::unordered_map<SessionKey, Held> held_{};
@@ -156,9 +150,6 @@ class RedisSessionStore::Engine {
   std::mutex unreleased_mutex_{};  // guards what this front has let go of and Redis may not know of
   std::unordered_map<SessionKey, LetGoPtr> unreleased_{};
   std::deque<Retry> unreleased_due_{};  // of those, and of some that are settled by now
-
-  std::mutex fronts_mutex_{};
-  std::unordered_map<std::string, KnownFront> fronts_{};
 
   std::mutex stop_mutex_{};
   std::condition_variable stop_changed_{};

@@ -28,15 +28,15 @@ class RedisKeys {
   std::string fronts() const { return prefix_ + "mqtt:{fronts}:addresses"; }
   /// Sessions with a will whose delay runs, by when it is due.
   std::string due_wills() const { return prefix_ + "mqtt:{wills}:due"; }
-  std::string sweeper() const { return prefix_ + "mqtt:{wills}:sweeper"; }
   /// Sessions that may leave something behind, by when they may have ended.
   std::string ended_sessions() const { return prefix_ + "mqtt:{ended}:due"; }
-  std::string ended_sweeper() const { return prefix_ + "mqtt:{ended}:sweeper"; }
-  /// Values, log and state. One slot holds all of a mirror: its changes need an order, and every
-  /// front has a copy, so that nothing but changes is ever read from it.
+  /// Held by the one front that looks after what is due.
+  std::string sweeper() const { return prefix_ + "mqtt:{sweeper}:lock"; }
+  /// Values, log, state, and what each tenant has. One slot holds all of a mirror: its changes need
+  /// an order, and every front has a copy, so that nothing but changes is ever read from it.
   std::vector<std::string> mirror(std::string_view name) const {
     const std::string base = std::format("{}mqtt:{{{}}}:", prefix_, name);
-    return {base + "values", base + "log", base + "state"};
+    return {base + "values", base + "log", base + "state", base + "tenants"};
   }
 
  private:

@@ -1,13 +1,21 @@
 #include "adapters/redis_session_store_lease.h"
 
+#include <algorithm>
 #include <format>
+#include <limits>
 #include <utility>
+
+#include <sluice/base/planted_bug.h>
 
 namespace sluice::front {
 namespace {
 
 // Renewals per lease: some may be lost before the lease is.
 constexpr int kRenewalsPerLease = 6;
+// Within this a front that lives has renewed its lease when Redis is back: libs/redis connects
+// again after a second at most.
+constexpr std::chrono::milliseconds kComesBackWithin{1500};
+constexpr std::int64_t kNotSteady = std::numeric_limits<std::int64_t>::max();
 
 }  // namespace
 
@@ -25,10 +33,23 @@ FrontLease::FrontLease(const SessionStoreConfig& config, const Clock& clock,
       fronts_key_(std::move(fronts_key)),
       front_(std::move(front)),
       address_(std::move(address)),
+      steady_since_(kNotSteady),
       hooks_(std::move(hooks)) {}
+
+bool FrontLease::may_judge_others(MonoTime now) const {
+  if (SLUICE_PLANTED_BUG("front_judges_others_after_an_outage")) return true;
+  const std::int64_t since = steady_since_.load(std::memory_order_acquire);
+  const std::chrono::nanoseconds patience = std::max(lease_, kComesBackWithin);
+  return since != kNotSteady && now.time_since_epoch().count() - since >= patience.count();
+}
 
 void FrontLease::set_valid_until(MonoTime time) {
   valid_until_.store(time.time_since_epoch().count(), std::memory_order_release);
+}
+
+void FrontLease::begin_outage() {
+  is_outage_ = true;
+  steady_since_.store(kNotSteady, std::memory_order_release);
 }
 
 void FrontLease::tick() {
@@ -41,7 +62,7 @@ void FrontLease::tick() {
     log_.warning("session_lease_uncertain", {{"front", front_}});
     hooks_.on_change(false, false);
   }
-  if (is_in_flight_ && now - sent_at_ > lease_ / 2) is_outage_ = true;
+  if (is_in_flight_ && now - sent_at_ > lease_ / 2) begin_outage();
   // Only while this thread runs often enough: after a gap it is not valid, and stays so.
   if (is_outage_ && keeps_in_outage_ && is_told_valid_) set_valid_until(now + lease_);
   if (!is_in_flight_ && now >= next_at_) send(now);
@@ -70,8 +91,7 @@ void FrontLease::on_answer(MonoTime sent_at, bool was_renewal, const Result<redi
   const MonoTime now = clock_.mono();
   if (!reply) {
     if (!is_outage_) log_.warning("session_lease_not_renewed", reply.error(), {{"front", front_}});
-    is_outage_ = true;
-    return;
+    return begin_outage();
   }
   is_outage_ = false;
   if (reply->is_nil()) {
@@ -81,6 +101,9 @@ void FrontLease::on_answer(MonoTime sent_at, bool was_renewal, const Result<redi
     return;
   }
   is_registered_ = true;
+  if (steady_since_.load(std::memory_order_relaxed) == kNotSteady) {
+    steady_since_.store(now.time_since_epoch().count(), std::memory_order_release);
+  }
   if (is_valid(sent_at + lease_)) return;  // it is valid for longer already
   set_valid_until(sent_at + lease_);
   if (!is_told_valid_ && is_valid(now)) {
@@ -92,6 +115,7 @@ void FrontLease::on_answer(MonoTime sent_at, bool was_renewal, const Result<redi
 }
 
 void FrontLease::on_missing(MonoTime now) {
+  steady_since_.store(kNotSteady, std::memory_order_release);
   is_registered_ = false;
   next_at_ = now;
   if (is_told_valid_ && is_valid(now)) {

@@ -38,6 +38,10 @@ class FrontLease {
   bool is_valid(MonoTime now) const {
     return now.time_since_epoch().count() < valid_until_.load(std::memory_order_acquire);
   }
+  /// Whether a lease that is missing says that its front is dead. Not after an outage: the leases
+  /// of fronts that live may have run out in it as well, and each has some time to renew its own
+  /// before anybody takes its sessions, of which it may know what Redis does not.
+  bool may_judge_others(MonoTime now) const;
   void tick();
 
  private:
@@ -45,6 +49,7 @@ class FrontLease {
   void on_answer(MonoTime sent_at, bool was_renewal, const Result<redis::Reply>& reply);
   void on_missing(MonoTime now);
   void set_valid_until(MonoTime time);
+  void begin_outage();
 
   const std::chrono::milliseconds lease_;
   const bool keeps_in_outage_;
@@ -57,6 +62,7 @@ class FrontLease {
   const std::string front_;
   const std::string address_;
   std::atomic<std::int64_t> valid_until_{};  // nanoseconds of MonoTime
+  std::atomic<std::int64_t> steady_since_;   // the same: since then every renewal was answered
 
   std::mutex mutex_{};  // guards what follows
   Hooks hooks_;

@@ -1,4 +1,5 @@
 #include "adapters/redis_session_store_engine.h"
+#include "adapters/stored_subscription.h"
 
 #include <algorithm>
 #include <atomic>
@@ -120,11 +121,11 @@ void RedisSessionStore::Engine::on_claim_answer(const std::shared_ptr<ClaimCall>
 void RedisSessionStore::Engine::on_claimed_by_other(const std::shared_ptr<ClaimCall>& call,
                                                     SessionStore::Owned owned) {
   const std::string front = owned.owner.value();
-  find_front(front, [this, call,
-                     owned = std::move(owned)](Result<std::optional<std::string>> address) mutable {
+  fronts_.find(front, [this, call, owned = std::move(owned)](
+                          Result<std::optional<std::string>> address) mutable {
     if (!address) {
       metrics_.claims_failed.add();
-      return call->done(fail(std::move(address).error()));
+      return call->done(fail(to_port_error(std::move(address).error())));
     }
     if (*address && !SLUICE_PLANTED_BUG("front_takes_over_unasked")) {
       metrics_.claims_owned.add();

@@ -1,16 +1,15 @@
 #include "adapters/redis_session_store.h"
 
-#include "adapters/redis_session_store_keys.h"
-#include "testing/session_store_contract.h"
+#include "adapters/redis_under_test.h"
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <format>
+#include <mutex>
 #include <thread>
 
-#include <sluice/testing/captured_log.h>
-#include <sluice/testing/environment.h>
-#include <sluice/testing/eventually.h>
+#include <sluice/base/planted_bug.h>
 #include <sluice/testing/fault_proxy.h>
 #include <sluice/testing/sim_clock.h>
 
@@ -18,137 +17,10 @@ namespace sluice::front::testing {
 namespace {
 
 using namespace std::chrono_literals;
-using sluice::testing::require_env;
-using sluice::testing::unique_name;
 
-redis::Config redis_config(bool is_cluster) {
-  redis::Config config;
-  config.url = is_cluster ? "redis://" + require_env("SLUICE_TEST_REDIS_CLUSTER")
-                          : require_env("SLUICE_TEST_REDIS_URL");
-  config.mode = is_cluster ? "cluster" : "single";
-  config.command_timeout = 5s;
-  config.max_pending = 10'000;
-  return config;
-}
-
-/// A front with a store of its own, as a process has.
-class RedisFront final : public FrontUnderTest {
- public:
-  RedisFront(const SessionStoreConfig& config, redis::Config redis_config, const Clock& clock) {
-    const Logger logger = log_->logger("test", clock);
-    auto client = redis::Client::open(std::move(redis_config), system_, random_, registry, logger);
-    if (!client) throw std::runtime_error(client.error().message());
-    owned_ = std::make_unique<RedisSessionStore>(
-        config, clock, registry, logger, *std::move(client),
-        RedisSessionStore::Identity{.front = id_, .address = "address of " + id_.value()},
-        listener());
-    handle_ = owned_->for_loop(loop_.post());
-    if (!sluice::testing::eventually(
-            [&] { return owned_->lease_is_valid(clock.mono()) && owned_->is_loaded(); })) {
-      throw std::runtime_error("the front has no lease");
-    }
-  }
-  ~RedisFront() override { handle_.reset(); }
-  SessionStore& store() override { return *handle_; }
-  const FrontId& id() const override { return id_; }
-  TestLoop& loop() override { return loop_; }
-  RedisSessionStore& whole() { return *owned_; }
-
-  Registry registry;
-
- private:
-  SystemClock system_;
-  SystemRandom random_;
-  std::shared_ptr<sluice::testing::CapturedLog> log_ =
-      std::make_shared<sluice::testing::CapturedLog>();
-  FrontId id_{unique_name("front")};
-  TestLoop loop_;
-  std::unique_ptr<RedisSessionStore> owned_;
-  std::unique_ptr<SessionStore> handle_;
-};
-
-class RedisUnderTest final : public SessionStoreUnderTest {
- public:
-  RedisUnderTest(const SessionStoreConfig& config, bool is_cluster)
-      : config_(config), redis_(redis_config(is_cluster)) {
-    config_.key_prefix = unique_name("t") + ":";
-  }
-  std::unique_ptr<FrontUnderTest> start_front() override {
-    return std::make_unique<RedisFront>(config_, redis_, clock);
-  }
-  void kill(FrontUnderTest& front) override { dynamic_cast<RedisFront&>(front).whole().abandon(); }
-  void pass(std::chrono::milliseconds) override {}  // the server's own time goes by
-  void step() override {}
-
-  /// A command of the test's own.
-  redis::Reply ask(const std::string& of_key, std::initializer_list<std::string_view> words) {
-    if (!client_) {
-      auto opened =
-          redis::Client::open(redis_, clock, random_, registry_, log_->logger("test", clock));
-      if (!opened) throw std::runtime_error(opened.error().message());
-      client_ = *std::move(opened);
-    }
-    auto reply = client_->call(redis::Command::on_key(of_key, words));
-    EXPECT_TRUE(reply) << reply.error().message();
-    return reply ? *std::move(reply) : redis::Reply::nil();
-  }
-  const SessionStoreConfig& config() const { return config_; }
-  const redis::Config& redis() const { return redis_; }
-  RedisKeys keys() const { return RedisKeys(config_.key_prefix); }
-
-  SystemClock clock;
-
- private:
-  SessionStoreConfig config_;
-  redis::Config redis_;
-  SystemRandom random_;
-  Registry registry_;
-  std::shared_ptr<sluice::testing::CapturedLog> log_ =
-      std::make_shared<sluice::testing::CapturedLog>();
-  std::unique_ptr<redis::Client> client_;
-};
-
-std::unique_ptr<SessionStoreUnderTest> make_single(const SessionStoreConfig& config) {
-  return std::make_unique<RedisUnderTest>(config, false);
-}
-std::unique_ptr<SessionStoreUnderTest> make_cluster(const SessionStoreConfig& config) {
-  return std::make_unique<RedisUnderTest>(config, true);
-}
 INSTANTIATE_TEST_SUITE_P(Redis, SessionStoreContract, ::testing::Values(make_single));
 INSTANTIATE_TEST_SUITE_P(RedisCluster, SessionStoreContract, ::testing::Values(make_cluster));
 
-class RedisSessionStoreTest : public SessionStoreContract {
- protected:
-  RedisUnderTest& redis() { return dynamic_cast<RedisUnderTest&>(*under_test); }
-  static RedisSessionStore& whole(FrontUnderTest& front) {
-    return dynamic_cast<RedisFront&>(front).whole();
-  }
-  template <typename Call>
-  Result<> change(FrontUnderTest& front, Call call) {
-    return wait_for<void>(front.loop(),
-                          [&](Done<void> done) { call(front.store(), std::move(done)); });
-  }
-  Result<> put_delivery(FrontUnderTest& front, Epoch epoch, const mqtt::Delivery& delivery) {
-    return change(front, [&](SessionStore& store, Done<void> done) {
-      store.put_delivery(key, epoch, delivery, std::move(done));
-    });
-  }
-  /// As FLUSHALL would, for this test's keys alone: the server is shared.
-  void lose_everything() {
-    const RedisKeys keys = redis().keys();
-    auto all = keys.session(key);
-    for (const char* mirror : {"wide", "retained"}) {
-      for (const auto& name : keys.mirror(mirror)) all.push_back(name);
-    }
-    for (FrontUnderTest* front : {one.get(), two.get()}) {
-      all.push_back(keys.front_wills(front->id().value()));
-      all.push_back(keys.lease(front->id().value()));
-    }
-    all.push_back(keys.fronts());
-    all.push_back(keys.due_wills());
-    for (const auto& name : all) redis().ask(name, {"DEL", name});
-  }
-};
 INSTANTIATE_TEST_SUITE_P(Redis, RedisSessionStoreTest, ::testing::Values(make_single));
 
 TEST_P(RedisSessionStoreTest, RefusesEveryWriteOfAnOldEpoch) {
@@ -244,6 +116,23 @@ TEST_P(RedisSessionStoreTest, TakesSubscriptionsDeliveriesAndInboundOffAgain) {
   EXPECT_TRUE(resumed.session.deliveries.empty());
   EXPECT_TRUE(resumed.session.inbound_qos2.empty());
   EXPECT_EQ(resumed.session.next_sequence, 4U) << "a sequence is never given twice";
+}
+
+// A front whose first try was done, and whose answer was lost, cannot know that.
+TEST_P(RedisSessionStoreTest, MayBeToldOfAnInboundPublishAgain) {
+  const Epoch epoch = claim(*one).epoch;
+  const auto tell = [&](bool is_put) {
+    return change(*one, [&](SessionStore& store, Done<void> done) {
+      if (is_put) return store.put_inbound(key, epoch, 7, std::move(done));
+      store.remove_inbound(key, epoch, 7, std::move(done));
+    });
+  };
+  EXPECT_TRUE(tell(true) && tell(true));
+  ASSERT_TRUE(release(*one, epoch, {.expiry_seconds = 100}));
+  EXPECT_EQ(claim(*one).session.inbound_qos2, std::vector<std::uint16_t>{7});
+  const auto late = tell(false);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().reason(), "fenced");
 }
 
 TEST_P(RedisSessionStoreTest, BoundsWhatAnOwnerPuts) {
@@ -379,6 +268,92 @@ TEST_P(RedisSessionStoreTest, LosesItsLeaseWhenItStoodStill) {
             (std::vector<std::string>{"valid", "uncertain", "lost", "valid"}));
 }
 
+/// Takes a change of a table for each step() alone, and notes what it was told of the lease.
+class SlowListener final : public SessionStoreListener {
+ public:
+  ~SlowListener() override { EXPECT_TRUE(is_open_) << "the store's thread would wait for ever"; }
+
+  void on_retained_put(const mqtt::MessagePtr&) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return is_open_ || steps_ > 0; });
+    if (!is_open_) --steps_;
+    ++taken_;
+  }
+  void on_lease(bool is_valid, bool sessions_lost) override {
+    const std::lock_guard lock(mutex_);
+    leases_.emplace_back(is_valid ? "valid" : sessions_lost ? "lost" : "uncertain");
+  }
+  void on_wide_put(const SessionStore::WideSubscription&) override {}
+  void on_wide_removed(const SessionKey&, std::string_view, std::string_view) override {}
+  void on_retained_removed(std::string_view) override {}
+  void on_will_due(const SessionKey&, StoredWill) override {}
+  void on_session_ended(const SessionKey&, std::vector<mqtt::Delivery>) override {}
+
+  void step() {
+    const std::lock_guard lock(mutex_);
+    ++steps_;
+    changed_.notify_all();
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    is_open_ = true;
+    changed_.notify_all();
+  }
+  int taken() const {
+    const std::lock_guard lock(mutex_);
+    return taken_;
+  }
+  std::vector<std::string> leases() const {
+    const std::lock_guard lock(mutex_);
+    return leases_;
+  }
+
+ private:
+  mutable std::mutex mutex_{};
+  std::condition_variable changed_{};
+  std::vector<std::string> leases_{};
+  int steps_ = 0;
+  int taken_ = 0;
+  bool is_open_ = false;
+};
+
+// A front that goes on after a pause finds thousands of changes and the loss of its lease.
+TEST_P(RedisSessionStoreTest, TellsOfALostLeaseBeforeItHasAnother) {
+  constexpr int kChanges = 300;
+  SessionStoreConfig roomy = contract_config();
+  roomy.max_retained = roomy.max_tenant_retained = kChanges;
+  roomy.max_retained_bytes = roomy.max_tenant_retained_bytes = 1_MiB;
+  RedisUnderTest shared(roomy, false);
+  const auto other = shared.start_front();
+  for (int i = 0; i < kChanges; ++i) {
+    ASSERT_TRUE(retain(*other, std::format("blue/t{}", i), "x"));
+  }
+  sluice::testing::SimClock frozen;
+  SystemClock system;
+  SystemRandom random;
+  Registry registry;
+  const auto log = std::make_shared<sluice::testing::CapturedLog>();
+  const Logger logger = log->logger("test", system);
+  auto client = redis::Client::open(shared.redis(), system, random, registry, logger);
+  ASSERT_TRUE(client);
+  const std::string id = unique_name("front");
+  SlowListener listener;
+  RedisSessionStore store(shared.config(), frozen, registry, logger, *std::move(client),
+                          {.front = FrontId(id), .address = "address"}, listener);
+  const auto has_lease = [&] {
+    listener.step();
+    return store.lease_is_valid(frozen.mono());
+  };
+  EXPECT_TRUE(eventually(has_lease));
+  const std::string lease = shared.keys().lease(id);
+  shared.ask(lease, {"DEL", lease});
+  frozen.advance(config.front_lease);
+  EXPECT_TRUE(eventually(has_lease));
+  EXPECT_TRUE(std::ranges::contains(listener.leases(), "lost"));
+  EXPECT_LT(listener.taken(), kChanges) << "or nothing was tested";
+  listener.open();
+}
+
 TEST_P(RedisSessionStoreTest, GoesOnAsOwnerWhileRedisIsAway) {
   for (const bool keeps : {true, false}) {
     auto proxy = sluice::testing::FaultProxy::start(
@@ -404,8 +379,11 @@ TEST_P(RedisSessionStoreTest, GoesOnAsOwnerWhileRedisIsAway) {
     } else {
       EXPECT_TRUE(eventually([&] { return !whole(front).lease_is_valid(redis().clock.mono()); }));
     }
-    const auto taken = try_claim(*two, {.expiry_seconds = 100}, mine);
-    ASSERT_TRUE(taken && !taken->owned_by_other);
+    Result<SessionStore::ClaimOutcome> taken = fail(ErrorCode::kUnknown, "not claimed yet");
+    ASSERT_TRUE(eventually([&] {  // it has just started, and takes nobody for dead yet
+      taken = try_claim(*two, {.expiry_seconds = 100}, mine);
+      return taken && !taken->owned_by_other;
+    }));
     (*proxy)->heal();
     if (keeps) {
       EXPECT_TRUE(eventually([&] {
@@ -421,6 +399,58 @@ TEST_P(RedisSessionStoreTest, GoesOnAsOwnerWhileRedisIsAway) {
   }
 }
 
+/// A front that was cut off from Redis and is there again; meanwhile the lease of another one ran
+/// out, which owns a session with a will.
+class AfterAnOutage : public RedisSessionStoreTest {
+ protected:
+  AfterAnOutage() {
+    claim(*one, {.expiry_seconds = 100, .will = will_of("w", 0s)});
+    under_test->kill(*two);  // which had no outage, and could tell
+    proxy_->refuse_connections(true);
+    proxy_->reset();
+    under_test->kill(*one);
+    const std::string lease = redis().keys().lease(one->id().value());
+    EXPECT_TRUE(eventually([&] { return redis().ask(lease, {"EXISTS", lease}).integer() == 0; }));
+    proxy_->heal();
+  }
+  bool takes_the_session() {
+    const auto tried = try_claim(back, {.expiry_seconds = 100}, key);
+    EXPECT_TRUE(tried) << tried.error().message();
+    if (!tried || !tried->owned_by_other) return true;
+    EXPECT_EQ(tried->owned_by_other->address, "address of " + one->id().value());
+    return false;
+  }
+
+ private:
+  redis::Config through_proxy() {
+    redis::Config through = redis().redis();
+    through.url = "redis://" + proxy_->address();
+    return through;
+  }
+
+  std::unique_ptr<sluice::testing::FaultProxy> proxy_ =
+      sluice::testing::FaultProxy::start(
+          {.target = require_env("SLUICE_TEST_REDIS_URL").substr(std::string("redis://").size())})
+          .value();
+
+ protected:
+  RedisFront back{redis().config(), through_proxy(), redis().clock};
+};
+INSTANTIATE_TEST_SUITE_P(Redis, AfterAnOutage, ::testing::Values(make_single));
+
+TEST_P(AfterAnOutage, AFrontIsAskedForItsSessionsUntilItHadTimeToComeBack) {
+  EXPECT_FALSE(takes_the_session());
+  EXPECT_TRUE(back.listener().wills().empty());
+  EXPECT_TRUE(eventually([&] { return takes_the_session(); })) << "it is dead";
+  EXPECT_TRUE(
+      eventually([&] { return back.listener().wills() == std::vector<std::string>{"blue/d1 w"}; }));
+}
+
+TEST_P(AfterAnOutage, ASessionThatIsTakenUnaskedWouldBeSeen) {
+  const ScopedPlantedBug bug("front_judges_others_after_an_outage");
+  EXPECT_TRUE(takes_the_session());
+}
+
 TEST_P(RedisSessionStoreTest, OutlivesTheLossOfEverything) {
   const Epoch epoch = claim(*one).epoch;
   ASSERT_TRUE(put_delivery(*one, epoch, delivery_of(1, "x")));
@@ -429,7 +459,7 @@ TEST_P(RedisSessionStoreTest, OutlivesTheLossOfEverything) {
   }));
   const auto retained = message_of("r", "kept");
   ASSERT_TRUE(change(*two, [&](SessionStore& store, Done<void> done) {
-    store.put_retained(retained, std::move(done));
+    store.put_retained(retained, SessionStore::WhenAway::kFail, std::move(done));
   }));
   for (FrontUnderTest* front : {one.get(), two.get()}) {
     ASSERT_TRUE(eventually([&] {
@@ -501,7 +531,7 @@ TEST_P(RedisSessionStoreTest, ReadsATableAgainWhoseLogWasCutOff) {
   const auto put = [&](const std::string& topic) {
     const auto message = message_of(topic, "x");
     ASSERT_TRUE(change(*one, [&](SessionStore& store, Done<void> done) {
-      store.put_retained(message, std::move(done));
+      store.put_retained(message, SessionStore::WhenAway::kFail, std::move(done));
     }));
   };
   put("a");

@@ -1,4 +1,5 @@
 #include "adapters/redis_session_store_engine.h"
+#include "adapters/stored_subscription.h"
 
 #include <utility>
 
@@ -89,10 +90,10 @@ void RedisSessionStore::Engine::on_located(const SessionKey& key, const std::str
     place.owner->address = identity_.address;
     return done(std::move(place));
   }
-  find_front(std::string(record->owner), [this, key, place = std::move(place),
-                                          done = std::move(done)](
-                                             Result<std::optional<std::string>> address) mutable {
-    if (!address) return done(fail(std::move(address).error()));
+  fronts_.find(std::string(record->owner), [this, key, place = std::move(place),
+                                            done = std::move(done)](
+                                               Result<std::optional<std::string>> address) mutable {
+    if (!address) return done(fail(to_port_error(std::move(address).error())));
     if (*address) {
       place.owner->address = **std::move(address);
       return done(std::move(place));

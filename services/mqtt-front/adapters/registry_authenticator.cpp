@@ -1,5 +1,6 @@
 #include "adapters/registry_authenticator.h"
 
+#include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -12,6 +13,8 @@ namespace sluice::front {
 namespace {
 
 using Service = device::v1::DeviceRegistryService;
+
+constexpr int kTimesBehind = 2;  // that it is asked again, see Patience::behind
 
 // A key per question: the address is no part of who somebody is.
 CredentialKey key_of(const device::v1::AuthenticateRequest& question) {
@@ -79,13 +82,16 @@ Result<Authenticator::Verdict> result_of(const Verdict& verdict) {
 
 class RegistryAuthenticator::State final : public std::enable_shared_from_this<State> {
  public:
-  State(rpc::Channel& channel, IdentityCache& cache, RevokedCertificates& revoked,
-        const IdentityOptions& identities, const Clock& clock, Registry& registry)
-      : client_(channel),
+  State(const Patience& patience, rpc::Channel& channel, IdentityCache& cache,
+        RevokedCertificates& revoked, const IdentityOptions& identities, const Clock& clock,
+        Random& random, Registry& registry)
+      : patience_(patience),
+        client_(channel),
         cache_(cache),
         revoked_(revoked),
         identities_(identities),
         clock_(clock),
+        random_(random),
         asked_(registry.counter("sluice_mqtt_registry_questions_total",
                                 "Questions to the device registry about who connects.")),
         failed_(registry.counter("sluice_mqtt_registry_failures_total",
@@ -99,7 +105,21 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
         done(std::move(result));
       });
     };
-    resolve(key, std::move(question), std::move(waiter));
+    const IdentityCache::Begun begun = cache_.begin(key, now(), waiter);
+    switch (begun.step) {
+      case IdentityCache::Begun::Step::kWait:
+        return;
+      case IdentityCache::Begun::Step::kAnswered:
+        return waiter(begun.verdict);
+      case IdentityCache::Begun::Step::kFull:
+        return waiter({.kind = Verdict::Kind::kUnavailable});
+      case IdentityCache::Begun::Step::kAsk:
+        break;
+    }
+    ask({.key = key,
+         .request = std::move(question),
+         .waiter = std::move(waiter),
+         .deadline = clock_.mono() + (begun.is_known ? patience_.known : patience_.unknown)});
   }
 
   bool has_changed(const Identity& identity, std::uint64_t since) const {
@@ -110,54 +130,54 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
     device::v1::AuthenticateRequest question;
     question.set_psk_identity(std::move(identity));
     asked_.add();
-    client_.call_async(
-        &rpc::Client<Service>::Stub::Authenticate, std::move(question), {.is_idempotent = true},
-        [self = shared_from_this(),
-         done = std::move(done)](Result<device::v1::AuthenticateResponse> answer) mutable {
-          if (!answer) self->failed_.add();
-          if (!answer || answer->psk().empty() || !answer->has_identity()) {
-            return done(std::nullopt);
-          }
-          done(Secret(answer->psk()));
-        });
+    client_.call_async(&rpc::Client<Service>::Stub::Authenticate, std::move(question),
+                       {.timeout = patience_.unknown, .is_idempotent = true},
+                       [self = shared_from_this(), done = std::move(done)](
+                           Result<device::v1::AuthenticateResponse> answer) mutable {
+                         if (!answer) self->failed_.add();
+                         const bool is_known =
+                             answer && !answer->psk().empty() && answer->has_identity();
+                         done(is_known ? Secret(answer->psk()) : self->nobodys_key());
+                       });
   }
 
  private:
-  /// From the cache, from an answer that is under way, or from the registry. Where a change crossed
-  /// that answer: from the beginning, with the change known. Whoever comes first then asks, and the
-  /// others wait for it.
-  void resolve(const CredentialKey& key, device::v1::AuthenticateRequest question,
-               IdentityCache::Waiter done) {
-    IdentityCache::Waiter waiter = [self = shared_from_this(), key, question,
-                                    done = std::move(done)](const Verdict& verdict) mutable {
-      if (verdict.kind == Verdict::Kind::kAskAgain) {
-        return self->resolve(key, std::move(question), std::move(done));
-      }
-      done(verdict);
-    };
-    const IdentityCache::Begun begun = cache_.begin(key, now(), waiter);
-    switch (begun.step) {
-      case IdentityCache::Begun::Step::kWait:
-        return;
-      case IdentityCache::Begun::Step::kAnswered:
-        return waiter(begun.verdict);
-      case IdentityCache::Begun::Step::kFull:
-        return waiter({.kind = Verdict::Kind::kUnavailable});
-      case IdentityCache::Begun::Step::kAsk:
-        return ask(key, question, std::move(waiter));
-    }
+  struct Question {
+    CredentialKey key{};
+    device::v1::AuthenticateRequest request;
+    IdentityCache::Waiter waiter;
+    MonoTime deadline{};
+    int times_behind = 0;
+  };
+
+  void ask(Question question, std::chrono::milliseconds pause = {}) {
+    asked_.add();
+    const auto timeout =
+        std::chrono::ceil<std::chrono::milliseconds>(question.deadline - clock_.mono());
+    // A copy, as the question goes with the callback.
+    device::v1::AuthenticateRequest request = question.request;
+    client_.call_async(&rpc::Client<Service>::Stub::Authenticate, std::move(request),
+                       {.timeout = timeout, .delay = pause, .is_idempotent = true},
+                       [self = shared_from_this(), question = std::move(question)](
+                           Result<device::v1::AuthenticateResponse> answer) mutable {
+                         self->on_answer(std::move(question), answer);
+                       });
   }
 
-  void ask(const CredentialKey& key, const device::v1::AuthenticateRequest& question,
-           IdentityCache::Waiter waiter) {
-    asked_.add();
-    client_.call_async(
-        &rpc::Client<Service>::Stub::Authenticate, question, {.is_idempotent = true},
-        [self = shared_from_this(), key, certificate = fingerprint_of(question),
-         waiter = std::move(waiter)](Result<device::v1::AuthenticateResponse> answer) mutable {
-          if (certificate && answer && is_revoked(*answer)) self->revoked_.add(*certificate);
-          waiter(self->settle(key, answer));
-        });
+  void on_answer(Question question, const Result<device::v1::AuthenticateResponse>& answer) {
+    const auto certificate = fingerprint_of(question.request);
+    if (certificate && answer && is_revoked(*answer)) revoked_.add(*certificate);
+    Verdict verdict = settle(question.key, answer);
+    if (verdict.kind == Verdict::Kind::kAskAgain) {
+      // Only so often: a registry restored from a backup is behind for good.
+      const auto pause = patience_.behind * (1 << question.times_behind);
+      if (question.times_behind++ < kTimesBehind && clock_.mono() + pause < question.deadline) {
+        return ask(std::move(question), pause);
+      }
+      failed_.add();
+      verdict = cache_.fail(question.key, now());
+    }
+    question.waiter(verdict);
   }
 
   Verdict settle(const CredentialKey& key, const Result<device::v1::AuthenticateResponse>& answer) {
@@ -171,18 +191,27 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
     auto identity = make_identity(answer->identity(), identities_);
     if (!identity) {
       failed_.add();
-      return cache_.fail(key, now());
+      return cache_.complete_unusable(key);
     }
     return cache_.complete(key, *std::move(identity), now());
   }
 
+  Secret nobodys_key() {
+    std::array<std::byte, 32> bytes{};
+    random_.fill(bytes);
+    return Secret(std::string(reinterpret_cast<const char*>(bytes.data()),  // bytes as bytes
+                              bytes.size()));
+  }
+
   IdentityCache::Now now() const { return {clock_.wall(), clock_.mono()}; }
 
+  const Patience patience_;
   rpc::Client<Service> client_;
   IdentityCache& cache_;
   RevokedCertificates& revoked_;
   const IdentityOptions identities_;
   const Clock& clock_;
+  Random& random_;
   Counter asked_;
   Counter failed_;
 };
@@ -204,11 +233,12 @@ class RegistryAuthenticator::Handle final : public Authenticator {
   LoopPost post_;
 };
 
-RegistryAuthenticator::RegistryAuthenticator(rpc::Channel& channel, IdentityCache& cache,
-                                             RevokedCertificates& revoked,
+RegistryAuthenticator::RegistryAuthenticator(const Patience& patience, rpc::Channel& channel,
+                                             IdentityCache& cache, RevokedCertificates& revoked,
                                              const IdentityOptions& identities, const Clock& clock,
-                                             Registry& registry)
-    : state_(std::make_shared<State>(channel, cache, revoked, identities, clock, registry)) {}
+                                             Random& random, Registry& registry)
+    : state_(std::make_shared<State>(patience, channel, cache, revoked, identities, clock, random,
+                                     registry)) {}
 
 RegistryAuthenticator::~RegistryAuthenticator() = default;
 

@@ -10,6 +10,7 @@
 #include <sluice/grpc/raw.h>
 #include <sluice/grpc/server.h>
 #include <sluice/testing/captured_log.h>
+#include <sluice/testing/sim_clock.h>
 
 #include <gtest/gtest.h>
 
@@ -108,7 +109,8 @@ class RegistryAuthenticatorTest : public ::testing::Test {
     channel_ =
         *rpc::Channel::open(client_config, crypto::TlsIdentity(), clock_, random_, log_, registry_);
     authenticator_ = std::make_unique<RegistryAuthenticator>(
-        *channel_, cache_, revoked_, IdentityOptions{.topics = topics_}, clock_, registry_);
+        RegistryAuthenticator::Patience{.unknown = kDeadline, .known = kDeadline, .behind = 1ms},
+        *channel_, cache_, revoked_, IdentityOptions{.topics = topics_}, time_, random_, registry_);
     handle_ = authenticator_->for_loop([](std::move_only_function<void()> task) { task(); });
   }
   ~RegistryAuthenticatorTest() override {
@@ -135,6 +137,7 @@ class RegistryAuthenticatorTest : public ::testing::Test {
   }
 
   SystemClock clock_;
+  sluice::testing::SimClock time_;
   SystemRandom random_;
   Registry registry_;
   std::shared_ptr<sluice::testing::CapturedLog> lines_ =
@@ -168,6 +171,62 @@ TEST_F(RegistryAuthenticatorTest, AsksAgainWhenAChangeCrossesTheAnswer) {
   EXPECT_EQ(slow_->asked(), 2);
 }
 
+// One restored from a backup, or a replica that stands still.
+TEST_F(RegistryAuthenticatorTest, AsksARegistryThatIsBehindThreeTimesAndNotForEver) {
+  EXPECT_TRUE(
+      cache_.on_change({.scope = Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 6}));
+  auto first = ask();
+  ASSERT_TRUE(slow_->has_question());
+  auto second = ask();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(slow_->has_question());
+    slow_->answer(answer_of(5));
+  }
+  for (auto* answer : {&first, &second}) {
+    ASSERT_EQ(answer->wait_for(kDeadline), std::future_status::ready);
+    const auto verdict = answer->get();
+    ASSERT_FALSE(verdict);
+    EXPECT_EQ(verdict.error().code(), ErrorCode::kUnavailable);
+  }
+  EXPECT_EQ(slow_->asked(), 3);
+}
+
+TEST_F(RegistryAuthenticatorTest, LetsNobodyInByAnAnswerThatMakesNoSense) {
+  auto first = ask();
+  ASSERT_TRUE(slow_->has_question());
+  auto answer = answer_of(5);
+  answer.mutable_identity()->set_cache_ttl_seconds(1);
+  slow_->answer(answer);
+  ASSERT_EQ(revision_in(first), 5);
+  time_.advance(2s);
+  auto second = ask();
+  ASSERT_TRUE(slow_->has_question());
+  answer.mutable_identity()->set_status(static_cast<proto::DeviceStatus>(77));
+  slow_->answer(answer);
+  ASSERT_EQ(second.wait_for(kDeadline), std::future_status::ready);
+  EXPECT_FALSE(second.get()) << "not by what was remembered either";
+}
+
+TEST_F(RegistryAuthenticatorTest, LetsAKnownDeviceInWhenTheRegistryHangs) {
+  auto first = ask();
+  ASSERT_TRUE(slow_->has_question());
+  auto answer = answer_of(5);
+  answer.mutable_identity()->set_cache_ttl_seconds(1);
+  slow_->answer(answer);
+  ASSERT_EQ(revision_in(first), 5);
+  time_.advance(2s);
+  RegistryAuthenticator brief({.unknown = kDeadline, .known = 20ms, .behind = 1ms}, *channel_,
+                              cache_, revoked_, IdentityOptions{.topics = topics_}, time_, random_,
+                              registry_);
+  handle_ = brief.for_loop([](std::move_only_function<void()> task) { task(); });
+  for (int i = 0; i < 2; ++i) {
+    auto later = ask();
+    EXPECT_EQ(revision_in(later), 5);
+  }
+  EXPECT_EQ(cache_.stats().misses, 2U) << "the last one was spared the wait";
+  slow_->answer(answer_of(5));  // or it would go on waiting
+}
+
 TEST_F(RegistryAuthenticatorTest, BelievesTheFirstAnswerAboutADeviceOfANewClass) {
   auto first = ask();
   ASSERT_TRUE(slow_->has_question());
@@ -176,6 +235,26 @@ TEST_F(RegistryAuthenticatorTest, BelievesTheFirstAnswerAboutADeviceOfANewClass)
   slow_->answer(answer_of(5, 3));
   EXPECT_EQ(revision_in(first), 5);
   EXPECT_EQ(slow_->asked(), 1);
+}
+
+TEST_F(RegistryAuthenticatorTest, TellsNobodyWhichPreSharedKeysThereAre) {
+  const auto key_of = [&](const proto::AuthenticateResponse& with) {
+    std::promise<std::optional<Secret>> found;
+    authenticator_->find_psk("blue/d1",
+                             [&](std::optional<Secret> key) { found.set_value(std::move(key)); });
+    EXPECT_TRUE(slow_->has_question());
+    slow_->answer(with);
+    const auto key = found.get_future().get();
+    return key ? key->reveal() : std::string();
+  };
+  auto known = answer_of(1);
+  known.set_psk("0123456789abcdef");
+  EXPECT_EQ(key_of(known), "0123456789abcdef");
+  proto::AuthenticateResponse refusal;
+  refusal.mutable_refusal()->set_reason(proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  const std::string first = key_of(refusal);
+  EXPECT_EQ(first.size(), 32U);
+  EXPECT_NE(first, key_of(refusal));
 }
 
 TEST_F(RegistryAuthenticatorTest, RemembersForTlsThatACertificateIsRevoked) {

@@ -44,6 +44,8 @@ SessionStoreMetrics::SessionStoreMetrics(Registry& registry)
                              "Sessions past their expiry that are not ended yet; memory alone.")),
       lease_valid(registry.gauge("sluice_mqtt_session_store_lease_valid",
                                  "1 while this front may act as an owner of sessions.")),
+      retained_waiting(registry.gauge("sluice_mqtt_session_store_retained_waiting",
+                                      "Retained messages that wait for Redis to be back.")),
       registry_(&registry) {}
 
 Counter SessionStoreMetrics::refused_by(std::string_view bound) {

@@ -15,7 +15,7 @@ struct SessionStoreMetrics {
 
   Counter claims_new, claims_resumed, claims_taken_over, claims_owned, claims_failed;
   Counter fenced, expired, wills, leases_lost, releases_failed, data_losses, reloads, damaged;
-  Gauge sessions, bytes, overdue, lease_valid;
+  Gauge sessions, bytes, overdue, lease_valid, retained_waiting;
 
  private:
   Counter refused_by(std::string_view bound);

@@ -16,19 +16,19 @@ StoreEvents::StoreEvents(Routes& routes, RetainedMessages& retained, std::vector
       log_(log) {}
 
 void StoreEvents::on_wide_put(const SessionStore::WideSubscription& wide) {
-  routes_.of(tenant_of(wide.key)).put(wide.key, wide.subscription);
+  routes_.of(tenant_of(wide.key)).learn(wide.key, wide.subscription);
 }
 
 void StoreEvents::on_wide_removed(const SessionKey& key, std::string_view filter,
                                   std::string_view group) {
-  routes_.of(tenant_of(key)).remove(key, filter, group);
+  routes_.of(tenant_of(key)).forget(key, filter, group);
 }
 
 void StoreEvents::on_retained_put(const mqtt::MessagePtr& message) {
   const StoredName name = split_stored_name(message->topic);
   mqtt::Message unnamed = *message;
   unnamed.topic = std::string(name.topic);
-  retained_.put(name.tenant, std::make_shared<const mqtt::Message>(std::move(unnamed)));
+  retained_.learn(name.tenant, std::make_shared<const mqtt::Message>(std::move(unnamed)));
 }
 
 void StoreEvents::on_retained_removed(std::string_view stored) {

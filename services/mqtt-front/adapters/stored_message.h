@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <sluice/base/clock.h>
 #include <sluice/base/result.h>
@@ -34,7 +33,9 @@ std::string encode_will(const StoredWill& will, const Moment& now);
 Result<StoredWill> decode_will(std::string_view record, const Moment& now);
 
 /// The sequence is not part of the record: it names the record. The second byte tells scripts all
-/// they need: the QoS in the lowest two bits, and 16 where it came by a shared subscription.
+/// they need: the QoS in the lowest two bits, 16 where it came by a shared subscription, and 32
+/// where the last eight bytes are its expiry: milliseconds of wall time, little-endian. The third
+/// is the state, 0 for what was never sent.
 std::string encode_delivery(const mqtt::Delivery& delivery, const Moment& now);
 Result<mqtt::Delivery> decode_delivery(std::string_view record, std::uint64_t sequence,
                                        const Moment& now);
@@ -43,15 +44,5 @@ Result<mqtt::Delivery> decode_delivery(std::string_view record, std::uint64_t se
 /// that a message is written once however often its state changes.
 std::string encode_progress(const mqtt::Delivery& delivery);
 Result<> apply_progress(std::string_view record, mqtt::Delivery& delivery);
-
-/// What names a subscription within its session: the group and the filter.
-std::string subscription_name(std::string_view group, std::string_view filter);
-/// The fixed-size rest: options and identifier.
-std::string encode_subscription_options(const StoredSubscription& subscription);
-/// A list of them as the session's record holds it: a little-endian u16 with the size of the name,
-/// the name, the options; so plain that Redis' Lua can splice it.
-std::string encode_subscription(const StoredSubscription& subscription);
-std::size_t subscription_record_size(std::size_t name_size);
-Result<std::vector<StoredSubscription>> decode_subscriptions(std::string_view list);
 
 }  // namespace sluice::front

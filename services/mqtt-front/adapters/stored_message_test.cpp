@@ -111,20 +111,19 @@ TEST(StoredMessage, LaysProgressOverADelivery) {
   EXPECT_FALSE(apply_progress("\xFF\x01", delivery));
 }
 
-TEST(StoredMessage, KeepsAListOfSubscriptions) {
-  const StoredSubscription plain{.filter = "blue/d1/#", .qos = mqtt::Qos::kAtLeastOnce};
-  const StoredSubscription shared{.filter = "blue/+/up",
-                                  .group = "workers",
-                                  .qos = mqtt::Qos::kExactlyOnce,
-                                  .no_local = true,
-                                  .retain_as_published = true,
-                                  .subscription_id = 268'435'455};
-  const std::string list = encode_subscription(plain) + encode_subscription(shared);
-  const auto read = decode_subscriptions(list);
-  ASSERT_TRUE(read);
-  EXPECT_EQ(*read, (std::vector{plain, shared}));
-  EXPECT_FALSE(decode_subscriptions(std::string_view(list).substr(0, list.size() - 1)));
-  EXPECT_TRUE(decode_subscriptions("")->empty());
+TEST(StoredMessage, KeepsHowLongAWillIsToLive) {
+  testing::SimClock clock;
+  const Moment now = Moment::of(clock);
+  for (const bool has_origin : {false, true}) {
+    StoredWill will{.message = full_message(clock), .lifetime = std::chrono::seconds(60)};
+    if (has_origin) will.origin = WillOrigin{.external_id = "press", .schema_id = "v1"};
+    const auto read = decode_will(encode_will(will, now), now);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->lifetime, will.lifetime);
+    EXPECT_EQ(read->origin, will.origin);
+    will.lifetime.reset();
+    EXPECT_FALSE(decode_will(encode_will(will, now), now)->lifetime);
+  }
 }
 
 TEST(StoredMessage, KeepsTheShareThatADeliveryCameBy) {

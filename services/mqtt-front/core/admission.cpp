@@ -46,6 +46,16 @@ ConnectionVerdict ConnectionAdmission::admit_socket(MonoTime now) {
     return refuse(ReasonCode::kServerBusy,
                   {"handshakes_in_flight", "node", settings_.max_handshakes});
   }
+  return admit_counted(now);
+}
+
+ConnectionVerdict ConnectionAdmission::admit_in_place(MonoTime now) {
+  handshakes_.fetch_add(1, std::memory_order_relaxed);
+  return admit_counted(now);
+}
+
+/// Given back where the rate does not let it in.
+ConnectionVerdict ConnectionAdmission::admit_counted(MonoTime now) {
   if (node_.try_take(settings_.node_connections, 1, now).count() > 0) {
     handshakes_.fetch_sub(1, std::memory_order_relaxed);
     return refuse(ReasonCode::kConnectionRateExceeded,

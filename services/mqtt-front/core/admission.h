@@ -56,7 +56,11 @@ class ConnectionAdmission {
   /// A socket was accepted: before any byte is read. When admitted, handshake_done() must follow,
   /// however the handshake and CONNECT end.
   ConnectionVerdict admit_socket(MonoTime now);
+  /// The same where another one, for which handshake_done() follows at once, gives way to it.
+  ConnectionVerdict admit_in_place(MonoTime now);
   void handshake_done();
+  /// Whether fewer than max_handshakes are under way.
+  bool has_room() const { return handshakes() < settings_.max_handshakes; }
   std::size_t handshakes() const { return handshakes_.load(std::memory_order_relaxed); }
 
   /// The device has proven who it is. Reason codes: 0x9F for rates, 0x8A for a ban.
@@ -73,6 +77,7 @@ class ConnectionAdmission {
     MonoTime banned_until{MonoTime::min()};
     std::list<SessionKey>::iterator place{};
   };
+  ConnectionVerdict admit_counted(MonoTime now);
   Client& client(const SessionKey& key);  // mutex_ held
 
   const Settings settings_;
@@ -87,6 +92,7 @@ class ConnectionAdmission {
 struct DeviceMeter {
   TokenBucket messages{};
   TokenBucket bytes{};
+  TokenBucket filters{};  // of SUBSCRIBE and UNSUBSCRIBE
 };
 /// A device's rates, made from its limits once per identity.
 struct DeviceRates {

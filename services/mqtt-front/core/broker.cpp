@@ -75,8 +75,9 @@ void Broker::claim(Client& client) {
   Client* const loser = std::exchange(waiting, &client);
   if (loser != nullptr)
     loser->disconnect(mqtt::ReasonCode::kSessionTakenOver, "session_taken_over");
-  ports_.metrics.takeovers.add();
+  client.arrival_->waits_since = ports_.clock.mono();
   if (!holder->has_ended_) {
+    ports_.metrics.takeovers.add();
     holder->disconnect(mqtt::ReasonCode::kSessionTakenOver,
                        "another connection has this client id");
   }
@@ -165,7 +166,7 @@ void Broker::on_ended(Client& client) {
     client.routes_->set_online(client.key(), false);
     // Of a session that is another front's by now the store has the will.
     const bool is_due = client.will_ && !client.is_fenced_ &&
-                        (client.will_->stored.delay.count() == 0 || !client.outlives_connection());
+                        (client.will_->delay.count() == 0 || !client.outlives_connection());
     if (is_due) fire_will(client);
     settle(client);
   }
@@ -174,7 +175,9 @@ void Broker::on_ended(Client& client) {
 }
 
 void Broker::release_session(Client& client) {
-  if (std::exchange(client.is_released_, true)) return;
+  if (client.is_released_) return;
+  client.store_again();
+  client.is_released_ = true;
   if (!client.outlives_connection()) {
     for (const StoredSubscription& subscription : client.subscriptions_) {
       if (!subscription.is_wide) continue;
@@ -192,13 +195,7 @@ void Broker::release_session(Client& client) {
   // Before the session is let go of, so that its messages go ahead of those to come.
   if (!client.outlives_connection() && !client.is_in_store_) give_on_rest(client);
   SessionStore::Release release{.expiry_seconds = client.expiry_seconds_};
-  if (client.will_) {
-    release.will = std::move(client.will_->stored);
-    if (client.will_->lifetime) {
-      release.will->message.expires_at =
-          ports_.clock.mono() + release.will->delay + *client.will_->lifetime;
-    }
-  }
+  if (client.will_) release.will = std::move(*client.will_);
   if (!ports_.store.is_durable() && client.outlives_connection()) {
     release.session = client.snapshot();
   }
@@ -237,10 +234,17 @@ bool Broker::came_back(Client& client, const Result<>& done) {
   return false;
 }
 
+void Broker::refuse_waiting(const SessionKey& key) {
+  const auto waiting = waiting_.find(key);
+  if (waiting == waiting_.end()) return;
+  waiting->second->refuse(mqtt::ReasonCode::kServerUnavailable, "session_store_unavailable");
+}
+
 void Broker::settle(Client& client) {
   if (!client.has_ended_) return;
   if (client.owns_session_ && client.is_accepted_ && client.qos2_in_flight_ == 0) {
-    release_session(client);
+    client.save_unsaved();
+    if (client.qos2_in_flight_ == 0) release_session(client);
   }
   if (client.in_flight_ > 0 || client.owns_session_) return;
   if (client.link_ != nullptr) return;  // the shell still sends its last bytes
@@ -281,21 +285,6 @@ bool Broker::is_own_filter(const Identity& identity, std::string_view filter) co
     if (spelling.with_below && covers(spelling.alias + "/#", filter)) return true;
   }
   return false;
-}
-
-bool Broker::retain(std::string_view tenant, mqtt::MessagePtr message) {
-  if (!ports_.retained.put(tenant, message)) return false;
-  if (!ports_.store.is_durable()) return true;
-  const std::string name = stored_name(tenant, message->topic);
-  if (message->payload.empty()) {
-    ports_.store.remove_retained(name, [](Result<>) {});
-    return true;
-  }
-  mqtt::Message named = *message;
-  named.topic = name;
-  ports_.store.put_retained(std::make_shared<const mqtt::Message>(std::move(named)),
-                            [](Result<>) {});
-  return true;
 }
 
 }  // namespace sluice::front

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -55,6 +56,11 @@ struct Departure {
 /// keyed by session, so that with twelve partitions and two loops the producer of each loop writes
 /// to six of them, in half as many requests.
 std::size_t loop_of(const SessionKey& key, std::size_t loops);
+
+/// What a client is told when the store could not be reached.
+inline constexpr std::string_view kRetainedNotStored = "retained_not_stored";
+/// Why a message is not retained: a bound of retained_messages.h, or kRetainedNotStored.
+std::string_view retained_refusal(const Error& error);
 
 /// All clients and sessions of one loop. Single-threaded: its loop's.
 class Broker {
@@ -105,6 +111,13 @@ class Broker {
   void on_stored(std::span<const Stored> stored);
   /// Offers again what had no room. Called after on_stored().
   void retry_records();
+  /// Records without room, which retry_records() offers again.
+  std::size_t waiting_records() const { return stalled_.size(); }
+  /// What waits for time to pass: once in each turn of the loop, which is to take kDueInterval at
+  /// most while something is due.
+  void run_due();
+  bool has_due() const { return !later_.empty() || !waiting_.empty() || !sweeps_.empty(); }
+  static constexpr std::chrono::milliseconds kDueInterval{100};
   /// Sockets are not to be read.
   bool is_full() const {
     return (!stalled_.empty() || ports_.sink.is_full()) &&
@@ -129,7 +142,8 @@ class Broker {
   /// Ends the session's connection for another front; answers when nothing more will come of it.
   void release(const SessionKey& key, Epoch epoch, Done<bool> done);
 
-  /// Ends connections by what the registry said of them.
+  /// Ends connections by what the registry said of them; many of them little by little, since each
+  /// comes back with a handshake.
   void on_change(const DeviceChange& change);
   /// A record of control.limits; nullptr: the tenant is back to what is configured.
   Result<> on_limit(std::string_view tenant, const limits::v1::LimitChange* change);
@@ -173,6 +187,9 @@ class Broker {
   /// One of the client's calls of the store has come back; settle() is to follow. False: it was
   /// fenced, nothing may be acknowledged any more.
   bool came_back(Client& client, const Result<>& done);
+  /// The store cannot be told what it must know before the session is let go of: whoever waits for
+  /// that is told so now, as whoever claims.
+  void refuse_waiting(const SessionKey& key);
   /// Takes a client that has ended as far as it goes: lets go of its session when that knows of all
   /// QoS 2 publishes, frees it when nothing will come back to it.
   void settle(Client& client);
@@ -182,29 +199,44 @@ class Broker {
               const RecordSink::Record& record);
   /// Nobody waits for what becomes of it.
   void append_alone(mqtt::Qos qos, const RecordSink::Record& record);
-  enum class Offered : std::uint8_t { kTaken, kNoRoom, kRefused };
+  enum class Offered : std::uint8_t { kTaken, kNoRoom, kTooLarge, kRefused };
   Offered offer(const RecordSink::Record& record, std::uint64_t token);
   void stall(const RecordSink::Record& record, std::uint64_t token);
   RecordStamp stamp();
-  bool retain(std::string_view tenant, mqtt::MessagePtr message);
+  /// Keeps it as its topic's last message, where all fronts find it. What could not be kept is
+  /// counted. `done` may be called at once.
+  void retain(std::string_view tenant, const mqtt::MessagePtr& message,
+              SessionStore::WhenAway when_away, Done<void> done);
   /// `own`: how the publisher itself gets it, by its own subscriptions.
   void publish(const SessionKey& publisher, std::string_view tenant, mqtt::MessagePtr message,
                std::optional<mqtt::Delivery> own, Done<FanOutCounts> done);
   void send_to(const SessionKey& key, Parcel parcel, Done<Neighbours::Outcome> done);
   void deliver_waiting(const SessionKey& key, Client::Waiting waiting);
   void deliver_elsewhere(const SessionKey& key, Parcel parcel, Done<Neighbours::Outcome> done);
-  void forward(const SessionStore::Owned& owner, const SessionKey& key, Parcel parcel,
-               Done<Neighbours::Outcome> done);
   void wait_for_session(Client& client, Client::Waiting waiting);
+  /// To the front that holds the session, or into its queue: behind what went before it.
+  void send_on(const SessionKey& key, const SessionStore::Place& place, Parcel parcel,
+               Done<Neighbours::Outcome> done);
+  /// One message that send_on() took has arrived, or will not.
+  void end_way(const SessionKey& key);
   void enqueue_offline(const SessionKey& key, const SessionStore::Place& place, Parcel parcel,
                        Done<Neighbours::Outcome> done);
   void fire_will(Client& client);
-  void apply(const DeviceChange& change, Client& client);
+  /// True: it has ended the client.
+  bool apply(const DeviceChange& change, Client& client);
+  /// Goes on with `sweeps_`, as far as it may.
+  void sweep();
+  /// Not now: what was refused at once would be so in a busy loop.
+  void do_later(std::move_only_function<void()> task) { later_.push_back(std::move(task)); }
+  /// Tells them so who have waited for a session for too long.
+  void refuse_long_waiting(MonoTime now);
 
   // Shared subscriptions, broker_shared.cpp.
   /// A message on its way through the members of its group, until one keeps it.
   struct Passing {
-    std::vector<SessionKey> had{};  // and have not kept it
+    std::vector<SessionKey> had{};   // and have not kept it
+    std::vector<SessionKey> away{};  // of these, who would have it in their queue
+    bool may_queue = false;          // nobody of the group is connected
     mqtt::MessagePtr message{};
     mqtt::SharePtr share{};
     std::uint8_t given_on = 0;
@@ -219,7 +251,11 @@ class Broker {
   /// To another member than `from`; `done` tells whether one has kept it.
   void give_on(const SessionKey& from, const mqtt::Delivery& delivery,
                Done<Neighbours::Outcome> done);
-  void give_on_ended(const SessionKey& from, const mqtt::Delivery& delivery, bool store_has_it);
+  /// `forget`: has the store do so, where it has it; called when it is settled.
+  void give_on_ended(const SessionKey& from, const mqtt::Delivery& delivery,
+                     std::function<void()> forget);
+  /// What waited for the client's session and by its rights is not to be received any more.
+  void give_on_forbidden(const Client& client, const mqtt::Delivery& delivery);
   /// What only the client's session in memory had; it ends.
   void give_on_rest(Client& client);
   /// What was taken out of a session that goes on; what nobody takes goes back to it.
@@ -240,6 +276,14 @@ class Broker {
   std::vector<std::uint32_t> free_slots_;
   std::unordered_set<Client*, KeyOf, SameKey> clients_by_key_;  // that own or claim a session
   std::unordered_map<SessionKey, Client*> waiting_;             // for one of those to let go
+  /// What is on its way to a session that is not held here. One message that finds the session gone
+  /// to another place goes after it; those that came later and know the place must not overtake it.
+  struct Way {
+    std::optional<Epoch> owner{};  // that it leads to; none: into the queue
+    std::size_t under_way = 0;
+    std::vector<Client::Waiting> held{};  // until nothing is under way
+  };
+  std::unordered_map<SessionKey, Way> ways_;
   struct Stalled {
     std::string topic;
     std::string key;
@@ -252,6 +296,17 @@ class Broker {
   std::string server_reference_;
   IdentityPtr anybody_;                           // of every client in the conformance profile
   std::unordered_set<SessionKey> left_sessions_;  // there: kept without a connection, for the reset
+  std::vector<std::move_only_function<void()>> later_;
+  MonoTime next_due_{MonoTime::min()};
+  /// A change that concerns many clients, and how far it has come.
+  struct Sweep {
+    DeviceChange change{};
+    std::size_t slot = 0;
+  };
+  std::deque<Sweep> sweeps_;
+  std::size_t may_end_ = 0;     // so many until more_at_ of those that may not be connected
+  std::size_t may_change_ = 0;  // and of those that are to connect again
+  MonoTime more_at_{MonoTime::min()};
   bool is_draining_ = false;
   bool is_dropping_ = false;  // within drop_all()
 };

@@ -1,5 +1,7 @@
 #include "testing/test_front.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -377,6 +379,19 @@ TEST(Flapping, IsNotToSayGoodbye) {
   }
 }
 
+TEST(Fencing, LeavesNothingToBeSentThatWasFramedBefore) {
+  TestFront front;
+  front.add_device("d1");
+  for (const bool has_framed : {false, true}) {
+    TestClient client(front);
+    client.connect("d1").received();
+    client.has_framed = has_framed;
+    front.broker->drop_all("lease lost");
+    EXPECT_EQ(client.client().must_be_silent(), has_framed);
+    front.settle();
+  }
+}
+
 TEST(Flapping, IsNotWhatTheFrontItselfEnds) {
   TestFront front({}, {.flapping_disconnects = 1});
   front.add_device("d1");
@@ -386,6 +401,53 @@ TEST(Flapping, IsNotWhatTheFrontItselfEnds) {
   front.settle();
   TestClient again(front);
   EXPECT_THAT(again.connect("d1").received(), ElementsAre("connack 0x00"));
+}
+
+/// Many devices of one class, and what becomes of them by one change.
+class ChangingMany : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kMany = 120;
+  ChangingMany() {
+    for (std::size_t i = 0; i < kMany; ++i) {
+      const std::string device = "m" + std::to_string(i);
+      front.add_device(device);
+      clients.push_back(std::make_unique<TestClient>(front));
+      clients.back()->connect(device);
+    }
+  }
+  std::size_t closed() {
+    front.settle();
+    return static_cast<std::size_t>(
+        std::ranges::count_if(clients, [](const auto& client) { return client->is_closed(); }));
+  }
+  TestFront front;
+  std::vector<std::unique_ptr<TestClient>> clients;
+};
+
+TEST_F(ChangingMany, SendsThemAwayLittleByLittleToComeAgain) {
+  front.broker->on_change({.scope = DeviceChange::Scope::kDeviceClass,
+                           .tenant = "blue",
+                           .name = "meter",
+                           .revision = 9});
+  EXPECT_EQ(closed(), 50U);
+  EXPECT_EQ(closed(), 50U);
+  front.clock.advance(Broker::kDueInterval);
+  EXPECT_EQ(closed(), 100U);
+  front.clock.advance(Broker::kDueInterval);
+  EXPECT_EQ(closed(), kMany);
+  EXPECT_FALSE(front.broker->has_due());
+}
+
+TEST_F(ChangingMany, EndsAtOnceWhoMayNotComeAgain) {
+  front.broker->on_change({.scope = DeviceChange::Scope::kDeviceClass,
+                           .tenant = "blue",
+                           .name = "meter",
+                           .revision = 8});
+  front.broker->on_change({.scope = DeviceChange::Scope::kTenant,
+                           .tenant = "blue",
+                           .revision = 9,
+                           .end_reason = "tenant_suspended"});
+  EXPECT_EQ(closed(), kMany);
 }
 
 }  // namespace

@@ -148,6 +148,34 @@ TEST_F(Delivering, GoesWhereTheSessionWentMeanwhile) {
   front.store.entries.erase(kD1);
 }
 
+TEST_F(Delivering, KeepsTheOrderWhereTheSessionWentMeanwhile) {
+  subscribe_and_leave(own("commands/#"));
+  std::size_t delivered = 0;
+  const auto send = [&](const char* payload) {
+    front.broker->publish("blue", message(own("commands/c"), payload),
+                          [&](Result<FanOutCounts> made) { delivered += made->delivered; });
+  };
+  send("1");  // located as nobody's
+  front.store.foreign_claim(kD1);
+  send("2");  // located where it is
+  send("3");
+  front.settle();
+  // The front that it was located at holds it no more.
+  front.neighbours.not_here = 1;
+  send("4");
+  front.tasks.run_one();
+  front.store.foreign_claim(kD1);
+  send("5");
+  front.settle();
+  EXPECT_EQ(delivered, 5U);
+  std::vector<std::string> order;
+  for (const auto& [key, parcel] : front.neighbours.forwarded) {
+    order.push_back(parcel.delivery.message->payload);
+  }
+  EXPECT_THAT(order, ElementsAre("1", "2", "3", "4", "4", "5"));
+  front.store.entries.erase(kD1);
+}
+
 TEST_F(Delivering, FollowsASessionThatMovesBetweenFrontsButNotForEver) {
   subscribe_and_leave(own("commands/#"));
   front.store.foreign_claim(kD1);
@@ -215,6 +243,20 @@ TEST_F(Bounded, TellsAnMqtt5PublisherThatNobodyHadRoom) {
   EXPECT_EQ(front.dropped("session_queue_full"), 1U);
 }
 
+TEST_F(Bounded, HasRoomAgainWhereAMessageHasExpired) {
+  TestClient client(front);
+  client.is_slow = true;
+  come(client).subscribe(own("down/#"));
+  EXPECT_EQ(publish(message(own("down/x"), std::string(64, 'x'))).delivered, 1U);  // it is sent
+  mqtt::Message brief = *message(own("down/x"), "brief");
+  brief.expires_at = front.clock.mono() + std::chrono::seconds(1);
+  EXPECT_EQ(publish(std::make_shared<const mqtt::Message>(std::move(brief))).delivered, 1U);
+  EXPECT_EQ(publish(message(own("down/x"), "no room")).dropped, 1U);
+  front.clock.advance(std::chrono::seconds(1));
+  EXPECT_EQ(publish(message(own("down/x"), "fresh")).delivered, 1U);
+  EXPECT_EQ(front.dropped("expired"), 1U);
+}
+
 TEST_F(Bounded, DoesNotEndAnOlderPublisherForIt) {
   TestClient client(front);
   client.is_slow = true;
@@ -275,15 +317,63 @@ TEST_F(DurableDelivering, AcknowledgesAPublisherOnceTheStoreHasTheMessage) {
   EXPECT_THAT(front.store.entries.at(kD1).session.deliveries, IsEmpty());
 }
 
-TEST_F(DurableDelivering, RefusesWhatTheStoreDidNotTake) {
+TEST_F(DurableDelivering, AcknowledgesWhatWasSentThoughTheStoreDidNotTakeIt) {
+  for (const ErrorCode why : {ErrorCode::kUnavailable, ErrorCode::kResourceExhausted}) {
+    TestClient client(front);
+    come(client, true).subscribe(own("down/#")).received();
+    TestClient publisher(front);
+    publisher.connect("d2").received();
+    front.store.failures.insert_or_assign("put_delivery", Error(why, "no store"));
+    publisher.publish(own("down/x"), "x", Qos::kExactlyOnce, 1);
+    front.settle();
+    EXPECT_THAT(publisher.received(), ElementsAre("pubrec 1"));
+    EXPECT_THAT(client.received(), ElementsAre("publish " + own("down/x") + " q1 #1 'x'"));
+  }
+  EXPECT_EQ(front.metrics.unstored_deliveries.value(), 2U);
+}
+
+TEST_F(DurableDelivering, SendsAgainWhatTheStoreDidNotTakeAtFirst) {
   TestClient client(front);
-  come(client).subscribe(own("down/#"));
-  TestClient publisher(front);
-  publisher.connect("d2").received();
+  come(client).subscribe(own("down/#")).received();
   front.store.failures.emplace("put_delivery", Error(ErrorCode::kUnavailable, "no store"));
-  publisher.publish(own("down/x"), "x", Qos::kAtLeastOnce, 1);
+  publish(message(own("down/x"), "1"));
+  publish(message(own("down/x"), "2"));
+  client.acknowledge(mqtt::PacketType::kPuback, 1);
+  front.store.failures.clear();
+  client.lose();
   front.settle();
-  EXPECT_THAT(publisher.received(), ElementsAre("puback 1 0x80"));
+  TestClient next(front);
+  EXPECT_THAT(come(next).received(),
+              ElementsAre("connack 0x00 present", "publish " + own("down/x") + " q1 #2 dup '2'"));
+}
+
+TEST_F(DurableDelivering, RefusesWhatTheStoreDidNotTakeAndWasNotSent) {
+  TestFront narrow({.connection = {.send_maximum = 1}}, {.is_durable = true});
+  narrow.add_device("d1");
+  TestClient client(narrow);
+  client.hello.session_expiry_seconds = 100;
+  client.connect("d1").subscribe(own("down/#")).received();
+  const auto send = [&](std::string payload) {
+    FanOutCounts counts;
+    narrow.broker->publish("blue", message(own("down/x"), std::move(payload)),
+                           [&](Result<FanOutCounts> made) { counts = *made; });
+    narrow.settle();
+    return counts;
+  };
+  send("sent");
+  // Its answer alone is lost: what is refused here must not come from there later.
+  narrow.store.does_what_fails = true;
+  narrow.store.failures.emplace("put_delivery", Error(ErrorCode::kUnavailable, "no store"));
+  EXPECT_EQ(send("waits").failed, 1U);
+  narrow.store.failures.insert_or_assign("put_delivery",
+                                         Error(ErrorCode::kResourceExhausted, "no room"));
+  const FanOutCounts full = send("waits");
+  EXPECT_EQ(full.failed, 0U);
+  EXPECT_EQ(full.dropped, 1U);
+  EXPECT_THAT(client.received(), ElementsAre("publish " + own("down/x") + " q1 #1 'sent'"));
+  client.acknowledge(mqtt::PacketType::kPuback, 1);
+  EXPECT_THAT(client.received(), IsEmpty());
+  EXPECT_THAT(narrow.store.entries.at(kD1).session.deliveries, IsEmpty());
 }
 
 TEST_F(DurableDelivering, PassesOnWhatCameForASessionThatHasALaterOwner) {

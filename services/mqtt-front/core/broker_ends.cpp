@@ -1,16 +1,56 @@
 #include "core/broker.h"
 
 #include <utility>
+#include <vector>
 
 // Connections that the server ends: for another front, for draining, by what the registry said of a
 // device or a tenant.
 namespace sluice::front {
+
+namespace {
+
+// Of one loop in Broker::kDueInterval. Those whose rights changed are back at once, together as
+// many a second as a front of two loops lets in (connections_per_second); those that are sent away
+// are refused before they cost much.
+constexpr std::size_t kMayChange = 50;
+constexpr std::size_t kMayEnd = 500;
+// More changes than this do not wait for each other: the pace is lost, not a change.
+constexpr std::size_t kMaxSweeps = 1000;
+
+// How long a connection waits for an earlier one of its session to be over: most of
+// connect_timeout, so that it is still there to be told.
+constexpr std::chrono::seconds kMaxWait{3};
+
+}  // namespace
+
+// The holder has ended and waits, for Kafka or for the store: longer than a client waits for its
+// CONNACK, or the shell for the client, it would end without a word.
+void Broker::refuse_long_waiting(MonoTime now) {
+  std::vector<Client*> refused;
+  for (const auto& [key, client] : waiting_) {
+    if (now - client->arrival_->waits_since >= kMaxWait) refused.push_back(client);
+  }
+  for (Client* const client : refused) {
+    client->refuse(mqtt::ReasonCode::kServerBusy, "session_busy");
+  }
+}
+
+void Broker::run_due() {
+  if (!has_due()) return;
+  const MonoTime now = ports_.clock.mono();
+  if (now < next_due_) return;
+  next_due_ = now + kDueInterval;
+  for (auto& task : std::exchange(later_, {})) task();
+  refuse_long_waiting(now);
+  sweep();
+}
 
 void Broker::release(const SessionKey& key, Epoch epoch, Done<bool> done) {
   Client* const client = find(key);
   if (client == nullptr || client->epoch_ > epoch) return done(false);
   client->rare().release_waiters.push_back(std::move(done));
   if (!client->has_ended_) {
+    ports_.metrics.takeovers.add();
     client->disconnect(mqtt::ReasonCode::kSessionTakenOver, "taken over by another front");
   }
 }
@@ -52,15 +92,36 @@ void Broker::on_change(const DeviceChange& change) {
     if (next != nullptr) apply(change, *next);
     return;
   }
-  for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-    if (Client* const client = slots_[slot].get(); client != nullptr) apply(change, *client);
+  // Who may not be connected does not wait for those who only are to connect again.
+  const bool ends = !change.end_reason.empty();
+  sweeps_.insert(ends ? sweeps_.begin() : sweeps_.end(), {.change = change});
+  sweep();
+}
+
+void Broker::sweep() {
+  if (sweeps_.empty()) return;
+  const MonoTime now = ports_.clock.mono();
+  if (now >= more_at_) {
+    more_at_ = now + kDueInterval;
+    may_end_ = kMayEnd;
+    may_change_ = kMayChange;
+  }
+  for (; !sweeps_.empty(); sweeps_.pop_front()) {
+    const bool is_paced = sweeps_.size() <= kMaxSweeps;
+    Sweep& next = sweeps_.front();
+    std::size_t& left = next.change.end_reason.empty() ? may_change_ : may_end_;
+    for (; next.slot < slots_.size(); ++next.slot) {
+      if (is_paced && left == 0) return;
+      Client* const client = slots_[next.slot].get();
+      if (client != nullptr && apply(next.change, *client) && left > 0) --left;
+    }
   }
 }
 
-void Broker::apply(const DeviceChange& change, Client& client) {
-  if (client.has_ended_ || client.identity_ == nullptr) return;
+bool Broker::apply(const DeviceChange& change, Client& client) {
+  if (client.has_ended_ || client.identity_ == nullptr) return false;
   const SessionEffect effect = effect_on_session(change, *client.identity_);
-  if (effect.action == SessionEffect::Action::kKeep) return;
+  if (effect.action == SessionEffect::Action::kKeep) return false;
   // Rights are not exchanged under a live connection: what was subscribed or is under way by the
   // old ones would have to be judged anew one by one. The device connects again and has the new.
   const bool is_over = effect.action == SessionEffect::Action::kEnd;
@@ -73,9 +134,13 @@ void Broker::apply(const DeviceChange& change, Client& client) {
   const SessionKey key = client.key();
   const Epoch epoch = client.epoch_;
   const bool is_in_store = client.is_in_store_;
-  client.disconnect(mqtt::ReasonCode::kAdministrativeAction,
-                    is_over ? effect.reason : "rights_changed");
+  // One whose rights are others now is in good standing: if it does not come back, those who wait
+  // for its will are to hear it.
+  const bool publishes_will = !is_over;
+  client.close(mqtt::ReasonCode::kAdministrativeAction, is_over ? effect.reason : "rights_changed",
+               {}, publishes_will);
   give_on_taken(key, epoch, is_in_store, std::move(shared));
+  return true;
 }
 
 Result<> Broker::on_limit(std::string_view tenant, const limits::v1::LimitChange* change) {

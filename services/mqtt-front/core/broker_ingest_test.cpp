@@ -42,6 +42,37 @@ class Ingest : public ::testing::Test {
 class DurableIngest : public Ingest {
  protected:
   DurableIngest() : Ingest(true) {}
+
+  void take_store_away() {
+    for (const char* call : {"claim", "release", "put_inbound", "remove_inbound"}) {
+      front.store.failures.emplace(call, Error(ErrorCode::kUnavailable, "no store"));
+    }
+  }
+  void mend_store() {
+    front.store.failures.clear();
+    front.clock.advance(Broker::kDueInterval);
+    front.settle();
+  }
+  /// All answers that are due, and what was to be tried again.
+  void answer_some() {
+    front.tasks.run();
+    front.clock.advance(Broker::kDueInterval);
+    front.broker->run_due();
+    front.tasks.run();
+  }
+  /// Kafka has the message, the store does not know of it, and the connection is gone.
+  void publish_without_store(std::uint16_t packet_id) {
+    take_store_away();
+    client->publish(telemetry(), "once", Qos::kExactlyOnce, packet_id);
+    front.complete_one(front.sink.records.size() - 1);
+    client->lose();
+    answer_some();
+  }
+  void send_again(TestClient& again, std::uint16_t packet_id) {
+    const std::string topic = telemetry();
+    again.publish({.topic = topic, .qos = Qos::kExactlyOnce, .dup = true, .packet_id = packet_id});
+    front.complete();
+  }
 };
 
 TEST_F(Ingest, MakesOfAMessageWhatTheEnvelopeSays) {
@@ -128,6 +159,15 @@ TEST_F(Ingest, TellsWhatKafkaWillNeverTake) {
   front.sink.refuses = ErrorCode::kInvalidArgument;
   client->publish(telemetry(), "1", Qos::kExactlyOnce, 1);
   EXPECT_THAT(client->received(), ElementsAre("pubrec 1 0x97"));
+}
+
+// A topic that is gone, or a right: neither is for good, and 0x97 would be for the client.
+TEST_F(Ingest, TellsWhatKafkaDoesNotTakeNow) {
+  for (const ErrorCode code : {ErrorCode::kNotFound, ErrorCode::kPermissionDenied}) {
+    front.sink.refuses = code;
+    client->publish(telemetry(), "1", Qos::kAtLeastOnce, 1);
+    EXPECT_THAT(client->received(), ElementsAre("puback 1 0x80"));
+  }
 }
 
 TEST_F(Ingest, StallsInOrderWhileThereIsNoRoomAndDropsQos0) {
@@ -236,6 +276,134 @@ TEST_F(DurableIngest, AcknowledgesWhatKafkaHasAlsoWithoutTheStore) {
   EXPECT_THAT(client->received(), ElementsAre("pubrec 9"));
 }
 
+TEST_F(DurableIngest, KnowsAPublishOfAConnectionThatDidNotOutlastAnOutageOfTheStore) {
+  const auto records_of_one_publish = [this] {
+    const std::size_t before = front.sink.records.size();
+    publish_without_store(9);
+    mend_store();
+    client = connected(mqtt::Version::kV5, false);
+    send_again(*client, 9);
+    EXPECT_THAT(client->received(), ElementsAre("pubrec 9"));
+    client->acknowledge(mqtt::PacketType::kPubrel, 9);
+    front.settle();
+    EXPECT_THAT(client->received(), ElementsAre("pubcomp 9"));
+    EXPECT_EQ(front.metrics.unsaved_packet_ids.value(), 0);
+    return front.sink.records.size() - before;
+  };
+  EXPECT_EQ(records_of_one_publish(), 1U);
+  front.store.does_what_fails = true;
+  EXPECT_EQ(records_of_one_publish(), 1U) << "only the store's answers were lost";
+  front.store.does_what_fails = false;
+  const ScopedPlantedBug bug("front_forgets_unsaved_ids");
+  EXPECT_EQ(records_of_one_publish(), 2U);
+}
+
+TEST_F(DurableIngest, AsksAStoreThatRefusesAtOnceNotAtOnceAgain) {
+  for (const bool is_completed : {false, true}) {
+    take_store_away();
+    front.store.failures.insert_or_assign("put_inbound",
+                                          Error(ErrorCode::kResourceExhausted, "too many"));
+    front.store.failures.insert_or_assign("remove_inbound",
+                                          Error(ErrorCode::kFailedPrecondition, "disk full"));
+    client->publish(telemetry(), "x", Qos::kExactlyOnce, 9);
+    front.complete_one(front.sink.records.size() - 1);
+    front.tasks.run();
+    if (is_completed) client->acknowledge(mqtt::PacketType::kPubrel, 9);
+    client->lose();
+    front.store.calls.clear();
+    for (int i = 0; i < 100; ++i) {
+      front.broker->run_due();
+      for (int step = 0; step < 10; ++step) front.tasks.run_one();
+    }
+    EXPECT_LE(front.store.calls.size(), 2U);
+    EXPECT_TRUE(front.store.entries.at(kD1).is_owned) << "the store does not know it all";
+    mend_store();
+    EXPECT_FALSE(front.store.entries.at(kD1).is_owned);
+    EXPECT_EQ(front.store.entries.at(kD1).session.inbound_qos2.empty(), is_completed);
+    client = connected();
+  }
+}
+
+TEST_F(Ingest, TellsWhoComesAgainThatKafkaIsStillAsked) {
+  client->publish(telemetry(), "x", Qos::kExactlyOnce, 9);
+  client->lose();
+  TestClient next(front);
+  next.hello.clean_start = false;
+  next.connect("d1");
+  EXPECT_THAT(next.received(), IsEmpty());
+  front.clock.advance(std::chrono::seconds(3));
+  front.settle();
+  EXPECT_THAT(next.received(), ElementsAre("connack 0x89"));
+  front.complete();
+  TestClient last(front);
+  last.hello.clean_start = false;
+  last.connect("d1");
+  EXPECT_THAT(last.received(), ElementsAre("connack 0x00 present"));
+}
+
+TEST_F(DurableIngest, TellsWhoComesAgainThatTheStoreIsAway) {
+  publish_without_store(9);
+  EXPECT_EQ(front.metrics.unsaved_packet_ids.value(), 1);
+  TestClient next(front);
+  next.hello.clean_start = false;
+  next.hello.client_id = "d1";
+  next.send_connect();
+  answer_some();
+  EXPECT_THAT(next.received(), ElementsAre("connack 0x88"));
+  EXPECT_TRUE(next.is_closed());
+  EXPECT_TRUE(front.store.entries.at(kD1).is_owned) << "by a client that is gone";
+}
+
+TEST_F(DurableIngest, LetsAnotherFrontHaveASessionOnlyOnceTheStoreKnowsItsPublishes) {
+  publish_without_store(9);
+  std::optional<bool> was_held;
+  front.broker->release(kD1, front.store.entries.at(kD1).epoch,
+                        [&](Result<bool> held) { was_held = *held; });
+  answer_some();
+  EXPECT_FALSE(was_held);
+  mend_store();
+  EXPECT_EQ(was_held, true);
+  EXPECT_FALSE(front.store.entries.at(kD1).is_owned);
+  EXPECT_THAT(front.store.entries.at(kD1).session.inbound_qos2, ElementsAre(9));
+}
+
+// By then the other front may have completed the id, and the client used it again.
+TEST_F(DurableIngest, SavesNothingOfASessionThatAnotherFrontTook) {
+  publish_without_store(9);
+  front.store.foreign_claim(kD1);
+  mend_store();
+  EXPECT_THAT(front.store.entries.at(kD1).session.inbound_qos2, IsEmpty());
+  EXPECT_EQ(front.broker->streams(), 0U);
+  EXPECT_EQ(front.metrics.unsaved_packet_ids.value(), 0);
+}
+
+TEST_F(DurableIngest, SavesNothingThatTheClientCompletedWhileTheStoreWasAway) {
+  take_store_away();
+  client->publish(telemetry(), "x", Qos::kExactlyOnce, 9);
+  front.complete_one(0);
+  answer_some();
+  EXPECT_THAT(client->received(), ElementsAre("pubrec 9"));
+  client->acknowledge(mqtt::PacketType::kPubrel, 9);
+  answer_some();
+  client->lose();
+  answer_some();
+  EXPECT_TRUE(front.store.entries.at(kD1).is_owned) << "the store may still take it for half done";
+  mend_store();
+  EXPECT_THAT(front.store.entries.at(kD1).session.inbound_qos2, IsEmpty());
+  EXPECT_FALSE(front.store.entries.at(kD1).is_owned);
+  EXPECT_EQ(front.metrics.unsaved_packet_ids.value(), 0);
+}
+
+TEST_F(DurableIngest, SavesNothingOfASessionThatEndsWithItsConnection) {
+  take_store_away();
+  client->publish(telemetry(), "x", Qos::kExactlyOnce, 9);
+  front.complete_one(0);
+  answer_some();
+  client->disconnect(mqtt::ReasonCode::kSuccess, 0);
+  EXPECT_EQ(front.broker->streams(), 0U);
+  EXPECT_EQ(front.metrics.unsaved_packet_ids.value(), 0);
+}
+
 TEST_F(DurableIngest, AcknowledgesNothingOnceItIsFenced) {
   client->publish(telemetry(), "x", Qos::kExactlyOnce, 9);
   client->publish(telemetry(), "y", Qos::kAtLeastOnce, 10);
@@ -308,6 +476,22 @@ TEST_P(Exactly, TellsAnotherFrontOnlyOnceTheSessionIsWhole) {
   front.complete();
   EXPECT_EQ(was_held, true);
   EXPECT_THAT(front.store.entries.at(kD1).session.inbound_qos2, ElementsAre(9));
+}
+
+TEST_F(Ingest, CountsTheWholePacketAgainstTheLimitOfBytes) {
+  front.add_device("d3", {}, {.bytes_per_second = 1000});
+  TestClient limited(front);
+  limited.connect("d3");
+  mqtt::UserPropertyList properties;
+  properties.add("note", std::string(600, 'x'));
+  const std::string topic = TestFront::own("d3", "telemetry");
+  mqtt::Publish publish{.topic = topic, .qos = Qos::kAtLeastOnce, .packet_id = 1};
+  publish.properties.user = properties.view();
+  limited.publish(publish);
+  EXPECT_FALSE(limited.paused_until());
+  publish.packet_id = 2;
+  limited.publish(publish);
+  EXPECT_TRUE(limited.paused_until());
 }
 
 TEST_F(Ingest, HoldsATenantToAChangeOfItsLimits) {

@@ -1,6 +1,6 @@
-// Devices that publish, lose their connection and come again, at random, against what they were
-// promised: an acknowledgement means that Kafka has the message, QoS 2 that it has it once, and
-// what a device sends first is there first.
+// Devices that publish, lose their connection and come again, at random, while the store comes and
+// goes, against what they were promised: an acknowledgement means that Kafka has the message, QoS 2
+// that it has it once, and what a device sends first is there first.
 #include "testing/test_front.h"
 
 #include <algorithm>
@@ -50,6 +50,7 @@ class Device {
       const auto blank = packet.find(' ');
       const std::string type = packet.substr(0, blank);
       if (type == "connack") {
+        if (!packet.starts_with("connack 0x00")) continue;  // the store is away
         is_open_ = true;
         const std::vector<Message> again = under_way_;
         for (const Message& message : again) send(message, true);
@@ -114,7 +115,7 @@ class World {
   void act() {
     Device& device = devices_[random_.below(devices_.size())];
     if (!device.is_connected()) device.connect();
-    const std::uint64_t act = random_.below(40);
+    const std::uint64_t act = random_.below(44);
     if (act == 0) {
       device.connect();
     } else if (act == 1) {
@@ -132,8 +133,14 @@ class World {
       complete(next_unanswered());
     } else if (act == 32) {
       complete(random_.below(front_.sink.records.size() + 1));
+    } else if (act == 33) {
+      take_store_away();
+    } else if (act < 36) {
+      front_.store.failures.clear();
     } else {
       for (std::uint64_t i = random_.below(8); i > 0; --i) front_.tasks.run_one();
+      front_.clock.advance(Broker::kDueInterval);
+      front_.broker->run_due();
     }
     look();
   }
@@ -141,11 +148,13 @@ class World {
   /// How many records there are in the end.
   std::size_t finish() {
     front_.sink.room = 1'000'000;
+    front_.store.failures.clear();
     for (int round = 0; round < 20; ++round) {
       for (Device& device : devices_) {
         if (!device.is_connected()) device.connect();
       }
       front_.broker->retry_records();
+      front_.clock.advance(Broker::kDueInterval);
       front_.settle();
       for (std::size_t i = 0; i < front_.sink.records.size(); ++i) complete(i);
       front_.settle();
@@ -160,6 +169,14 @@ class World {
     telemetry::v1::RawMessage raw;
     EXPECT_TRUE(raw.ParseFromString(record.value));
     return raw.device() + " " + raw.payload() + (raw.qos() == 2 ? " q2" : "");
+  }
+  /// Sometimes it does what it is asked, and only its answers are lost.
+  void take_store_away() {
+    if (!front_.store.durable) return;  // one in memory is always there
+    front_.store.does_what_fails = random_.below(2) == 0;
+    for (const char* call : {"claim", "release", "put_inbound", "remove_inbound"}) {
+      front_.store.failures.emplace(call, Error(ErrorCode::kUnavailable, "no store"));
+    }
   }
   std::size_t next_unanswered() const {
     const auto& records = front_.sink.records;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace sluice::front {
 namespace {
@@ -43,11 +44,6 @@ class FanOut {
 
 }  // namespace
 
-void Broker::publish(std::string_view tenant, mqtt::MessagePtr message, Done<FanOutCounts> done) {
-  if (message->retain) retain(tenant, message);
-  publish(SessionKey(), tenant, std::move(message), std::nullopt, std::move(done));
-}
-
 void Broker::publish(const SessionKey& publisher, std::string_view tenant, mqtt::MessagePtr message,
                      std::optional<mqtt::Delivery> own, Done<FanOutCounts> done) {
   auto fan_out = std::make_shared<FanOut>(std::move(done));  // owned by the deliveries under way
@@ -61,7 +57,8 @@ void Broker::publish(const SessionKey& publisher, std::string_view tenant, mqtt:
     for (Target& target : routes.match(message->topic, publisher)) {
       fan_out->expect();
       auto counted = [fan_out](Result<Outcome> outcome) { fan_out->add(outcome); };
-      if (target.share && message->qos != mqtt::Qos::kAtMostOnce) {
+      // At QoS 0 only where the one that was chosen may be away.
+      if (target.share && (message->qos != mqtt::Qos::kAtMostOnce || !target.is_online)) {
         mqtt::SharePtr share = target.share;
         send_to_member(std::move(target),
                        {.message = message, .share = std::move(share), .done = std::move(counted)});
@@ -140,36 +137,69 @@ void Broker::deliver_waiting(const SessionKey& key, Client::Waiting waiting) {
 void Broker::deliver_elsewhere(const SessionKey& key, Parcel parcel, Done<Outcome> done) {
   ports_.store.locate(key, [this, key, parcel = std::move(parcel),
                             done = std::move(done)](Result<SessionStore::Place> place) mutable {
-    if (!place) return done(fail(std::move(place).error()));
-    if (find(key) != nullptr) return deliver(key, std::move(parcel), std::move(done));
-    if (!place->exists) {
+    const bool was_sent = std::exchange(parcel.was_sent, false);
+    if (!place) {
+      done(fail(std::move(place).error()));
+    } else if (find(key) != nullptr) {
+      deliver(key, std::move(parcel), std::move(done));
+    } else if (!place->exists) {
       // It has expired: its wide subscriptions go with it. A session that several fronts may hold
       // could be claimed elsewhere by now, so there this is left to whoever claims it.
       if (!ports_.store.is_durable()) ports_.routes.of(tenant_of(key)).remove_all(key);
-      return done(Outcome::kNobody);
+      done(Outcome::kNobody);
+    } else if (!place->owner && parcel.only_connected &&
+               ports_.routes.of(tenant_of(key)).next_member(parcel.delivery.share, {&key, 1})) {
+      done(Outcome::kAway);
+    } else {
+      parcel.was_sent = was_sent;
+      return send_on(key, *place, std::move(parcel), std::move(done));
     }
-    if (place->owner) {
-      return forward(*place->owner, key, std::move(parcel), std::move(done));
-    }
-    enqueue_offline(key, *place, std::move(parcel), std::move(done));
+    if (was_sent) end_way(key);
   });
 }
 
-// A session may move while a message is on its way to it: the front that no longer holds it says
-// so, and the store knows where it went.
-void Broker::forward(const SessionStore::Owned& owner, const SessionKey& key, Parcel parcel,
+// A session may move while a message is on its way to it: whoever no longer has it says so, and the
+// store knows where it went.
+void Broker::send_on(const SessionKey& key, const SessionStore::Place& place, Parcel parcel,
                      Done<Outcome> done) {
+  const auto owner = place.owner ? std::optional(place.owner->epoch) : std::nullopt;
+  Way& way = ways_[key];
+  if (!parcel.was_sent) {
+    const bool is_behind = !way.held.empty() || (way.under_way > 0 && way.owner != owner);
+    if (is_behind && way.held.size() >= options_.session.max_queued) {
+      ports_.metrics.count_dropped("session_queue_full");
+      return done(Outcome::kFull);
+    }
+    if (is_behind) {
+      return way.held.push_back({.parcel = std::move(parcel), .done = std::move(done)});
+    }
+    ++way.under_way;
+  }
+  way.owner = owner;
   Parcel again = parcel;
-  ports_.neighbours.forward(
-      owner, key, std::move(parcel),
-      [this, key, again = std::move(again),
-       done = std::move(done)](Result<Outcome> outcome) mutable {
-        if (outcome || outcome.error().reason() != "not_here" || again.moves >= kMaxMoves) {
-          return done(std::move(outcome));
-        }
-        ++again.moves;
-        deliver(key, std::move(again), std::move(done));
-      });
+  again.was_sent = true;
+  ++again.moves;
+  auto answered = [this, key, again = std::move(again),
+                   done = std::move(done)](Result<Outcome> outcome) mutable {
+    const std::string_view reason = outcome ? std::string_view() : outcome.error().reason();
+    if ((reason == "not_here" || reason == "owned") && again.moves <= kMaxMoves) {
+      return deliver_elsewhere(key, std::move(again), std::move(done));
+    }
+    done(std::move(outcome));
+    end_way(key);
+  };
+  if (place.owner) {
+    return ports_.neighbours.forward(*place.owner, key, std::move(parcel), std::move(answered));
+  }
+  enqueue_offline(key, place, std::move(parcel), std::move(answered));
+}
+
+void Broker::end_way(const SessionKey& key) {
+  const auto way = ways_.find(key);
+  if (--way->second.under_way > 0) return;
+  std::vector<Client::Waiting> held = std::move(way->second.held);
+  ways_.erase(way);
+  for (Client::Waiting& waiting : held) deliver_waiting(key, std::move(waiting));
 }
 
 void Broker::enqueue_offline(const SessionKey& key, const SessionStore::Place& place, Parcel parcel,
@@ -179,25 +209,21 @@ void Broker::enqueue_offline(const SessionKey& key, const SessionStore::Place& p
         own_delivery(place.subscriptions, topics_, names_of(key, place.subscriptions, topics_),
                      parcel.delivery.message);
     if (!delivery) return done(Outcome::kNobody);
-    parcel = {.delivery = *std::move(delivery)};
+    parcel.delivery = *std::move(delivery);
   }
   // QoS 0 is not kept for those who are away, [MQTT-3.1.2-5].
   if (parcel.delivery.qos == mqtt::Qos::kAtMostOnce) return done(Outcome::kNobody);
-  const mqtt::Delivery delivery = parcel.delivery;
-  ports_.store.enqueue(
-      key, delivery,
-      [this, key, parcel = std::move(parcel), done = std::move(done)](Result<> queued) mutable {
-        if (queued) return done(Outcome::kQueued);
-        if (queued.error().reason() == "owned") {
-          return deliver(key, std::move(parcel), std::move(done));
-        }
-        if (queued.error().code() == ErrorCode::kNotFound) return done(Outcome::kNobody);
-        if (queued.error().code() == ErrorCode::kResourceExhausted) {
-          ports_.metrics.count_dropped("session_queue_full");
-          return done(Outcome::kFull);
-        }
-        done(fail(std::move(queued).error()));
-      });
+  ports_.store.enqueue(key, parcel.delivery,
+                       [this, done = std::move(done)](Result<> queued) mutable {
+                         if (queued) return done(Outcome::kQueued);
+                         if (queued.error().code() == ErrorCode::kNotFound)
+                           return done(Outcome::kNobody);
+                         if (queued.error().code() == ErrorCode::kResourceExhausted) {
+                           ports_.metrics.count_dropped("session_queue_full");
+                           return done(Outcome::kFull);
+                         }
+                         done(fail(std::move(queued).error()));
+                       });
 }
 
 }  // namespace sluice::front

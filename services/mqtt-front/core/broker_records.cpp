@@ -35,10 +35,13 @@ void Broker::append(Client& client, const mqtt::Publish& publish, mqtt::PublishI
       }
       if (id != 0) client.expect_stored(publish, id);
       return;
-    case Offered::kRefused:
+    case Offered::kTooLarge:
       if (id != 0) {
         client.answer_publish(id, mqtt::ReasonCode::kQuotaExceeded, "too_large_for_kafka");
       }
+      return;
+    case Offered::kRefused:  // the topic is gone, or we may not write to it: it may be sent again
+      if (id != 0) client.answer_publish(id, mqtt::ReasonCode::kUnspecifiedError, "not_stored");
       return;
     case Offered::kNoRoom:
       break;
@@ -74,7 +77,8 @@ Broker::Offered Broker::offer(const RecordSink::Record& record, std::uint64_t to
     return Offered::kNoRoom;
   }
   ports_.metrics.count_dropped("refused_by_kafka");
-  return Offered::kRefused;
+  return taken.error().code() == ErrorCode::kInvalidArgument ? Offered::kTooLarge
+                                                             : Offered::kRefused;
 }
 
 // What one read brought beyond the room there is: no more is read until it is gone.

@@ -43,7 +43,7 @@ void Broker::send_to_member(Target target, Passing passing) {
   delivery.given_on = passing.given_on;
   passing.qos = delivery.qos;
   passing.had.push_back(target.key);
-  send_to(target.key, {.delivery = std::move(delivery)},
+  send_to(target.key, {.delivery = std::move(delivery), .only_connected = !passing.may_queue},
           [this, passing = std::move(passing)](Result<Outcome> outcome) mutable {
             on_member_answered(std::move(passing), std::move(outcome));
           });
@@ -59,9 +59,17 @@ void Broker::on_member_answered(Passing passing, Result<Outcome> outcome) {
     if (!may_repeat) return passing.done(std::move(outcome));
   }
   passing.was_full |= outcome && *outcome == Outcome::kFull;
+  if (outcome && *outcome == Outcome::kAway) passing.away.push_back(passing.had.back());
+  TenantRoutes& routes = ports_.routes.of(tenant_of(passing.had.front()));
   std::optional<Target> next;
-  if (passing.had.size() < kMaxMembersTried) {
-    next = ports_.routes.of(tenant_of(passing.had.front())).next_member(passing.share, passing.had);
+  if (passing.had.size() < kMaxMembersTried) next = routes.next_member(passing.share, passing.had);
+  if (!next && !passing.away.empty() && passing.message->qos != mqtt::Qos::kAtMostOnce) {
+    // No member is connected anywhere, or none has room: one that is away keeps it.
+    passing.may_queue = true;
+    std::erase_if(passing.had,
+                  [&](const SessionKey& key) { return std::ranges::contains(passing.away, key); });
+    passing.away.clear();
+    next = routes.next_member(passing.share, passing.had);
   }
   if (next) return send_to_member(*std::move(next), std::move(passing));
   if (!outcome) return passing.done(std::move(outcome));
@@ -83,39 +91,55 @@ void Broker::give_on(const SessionKey& from, const mqtt::Delivery& delivery, Don
 }
 
 void Broker::give_on_ended(const SessionKey& from, const mqtt::Delivery& delivery,
-                           bool store_has_it) {
+                           std::function<void()> forget) {
   if (SLUICE_PLANTED_BUG("front_drops_shared_of_ended_session")) return;
-  const auto settle_it = [this, from, store_has_it, sequence = delivery.sequence] {
-    if (store_has_it) ports_.store.remove_ended(from, sequence);
-  };
   std::string_view why;
   if (delivery.message->has_expired(ports_.clock.mono())) why = "expired";
   if (delivery.given_on >= kMaxGivenOn) why = "shared_too_often";
   if (!why.empty()) {
     ports_.metrics.count_dropped(why);
-    return settle_it();
+    if (forget) forget();
+    return;
   }
   // What the store keeps until it is told otherwise comes again when there may be room.
-  const bool comes_again = store_has_it && delivery.qos == mqtt::Qos::kAtLeastOnce;
-  give_on(from, delivery, [this, settle_it, comes_again](const Result<Outcome>& outcome) {
-    const bool is_nobodys = outcome && *outcome == Outcome::kNobody;
-    if (!is_kept(outcome)) {
-      if (comes_again && !is_nobodys) return;
-      ports_.metrics.count_dropped(why_lost(outcome));
-    }
-    settle_it();
-  });
+  const bool comes_again = forget && delivery.qos == mqtt::Qos::kAtLeastOnce;
+  give_on(from, delivery,
+          [this, forget = std::move(forget), comes_again](const Result<Outcome>& outcome) {
+            const bool is_nobodys = outcome && *outcome == Outcome::kNobody;
+            if (!is_kept(outcome)) {
+              if (comes_again && !is_nobodys) return;
+              ports_.metrics.count_dropped(why_lost(outcome));
+            }
+            if (forget) forget();
+          });
 }
 
 void Broker::on_session_ended(const SessionKey& key, const std::vector<mqtt::Delivery>& shared) {
   for (const mqtt::Delivery& delivery : shared) {
-    give_on_ended(key, delivery, ports_.store.is_durable());
+    std::function<void()> forget;
+    if (ports_.store.is_durable()) {
+      forget = [this, key, sequence = delivery.sequence] {
+        ports_.store.remove_ended(key, sequence);
+      };
+    }
+    give_on_ended(key, delivery, std::move(forget));
   }
+}
+
+void Broker::give_on_forbidden(const Client& client, const mqtt::Delivery& delivery) {
+  const auto forget = [this, key = client.key(), epoch = client.epoch_,
+                       sequence = delivery.sequence] {
+    ports_.store.remove_delivery(key, epoch, sequence);
+  };
+  if (!client.is_in_store_) return give_on_ended(client.key(), delivery, {});
+  if (delivery.qos == mqtt::Qos::kAtLeastOnce) return give_on_ended(client.key(), delivery, forget);
+  forget();
+  give_on_ended(client.key(), delivery, {});
 }
 
 void Broker::give_on_rest(Client& client) {
   client.session_.for_each_delivery([&](const mqtt::Delivery& delivery) {
-    if (mqtt::may_be_given_on(delivery)) give_on_ended(client.key(), delivery, false);
+    if (mqtt::may_be_given_on(delivery)) give_on_ended(client.key(), delivery, {});
   });
 }
 
@@ -134,15 +158,24 @@ void Broker::give_on_taken(const SessionKey& from, Epoch epoch, bool store_has_i
     delivery.packet_id = 0;
     delivery.state = mqtt::Delivery::State::kWaiting;
     const mqtt::Delivery& offered = delivery;
-    Done<Outcome> done = [this, from, forget, is_first, delivery](Result<Outcome> outcome) mutable {
-      if (!is_first) forget();
-      // Nobody else can have it, so it stays with the session, as it may, [MQTT5-3.10.4].
+    Done<Outcome> done = [this, from, epoch, forget, store_has_it, is_first,
+                          delivery](Result<Outcome> outcome) mutable {
+      if (is_kept(outcome)) {
+        if (!is_first) forget();
+        return;
+      }
       const bool may_be_there = !outcome && is_first;
-      if (is_kept(outcome)) return;
       if (may_be_there) return ports_.metrics.count_dropped(why_lost(outcome));
-      send_to(from, {.delivery = std::move(delivery)}, [this](const Result<Outcome>& back) {
-        if (!is_kept(back)) ports_.metrics.count_dropped(why_lost(back));
-      });
+      // Nobody else can have it, so it stays with the session, as it may, [MQTT5-3.10.4]: in the
+      // store, where it still is, or, where a connection has that session, as a new one.
+      const Client* const client = find(from);
+      const bool is_live = client != nullptr && client->epoch_ == epoch && !client->has_ended_;
+      if (store_has_it && !is_first && !is_live) return;
+      send_to(from, {.delivery = std::move(delivery)},
+              [this, forget, is_first](const Result<Outcome>& back) {
+                if (!is_kept(back)) return ports_.metrics.count_dropped(why_lost(back));
+                if (!is_first) forget();
+              });
     };
     give_on(from, offered, std::move(done));
   }

@@ -217,6 +217,42 @@ TEST_P(SharedDelivering, GivesOnWhatWasNotAcknowledgedByADeviceThatIsSentAway) {
   EXPECT_EQ(kept[0].message->payload, "y");
 }
 
+TEST_P(SharedDelivering, GoesToWhoIsConnectedToAnotherFrontRatherThanToWhoIsAway) {
+  come(two, "d2", 100);
+  one.lose();
+  two.lose();
+  front.settle();
+  front.store.foreign_claim(SessionKey("blue/d2"));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(publish("x").delivered, 1U);
+  EXPECT_EQ(front.neighbours.forwarded.size(), 4U);
+  publish("x", Qos::kAtMostOnce);
+  publish("x", Qos::kAtMostOnce);
+  EXPECT_EQ(front.neighbours.forwarded.size(), 6U);
+  front.store.foreign_release(SessionKey("blue/d2"));
+  EXPECT_EQ(publish("x").queued, 1U) << "all are away";
+  front.store.entries.erase(SessionKey("blue/d2"));
+}
+
+TEST_P(SharedDelivering, StaysInTheStoreUntilSomebodyElseHasIt) {
+  if (!GetParam()) return;
+  publish("x");
+  publish("y");
+  const auto& kept = front.store.entries.at(kD1).session.deliveries;
+  const auto kept_always = [&] {
+    do {
+      EXPECT_GE(kept.size(), 2U);
+    } while (front.tasks.run_one());
+  };
+  front.broker->on_change({.scope = DeviceChange::Scope::kDevice,
+                           .tenant = "blue",
+                           .name = "d1",
+                           .revision = 9,
+                           .end_reason = "device_quarantined"});
+  kept_always();
+  front.settle();
+  EXPECT_EQ(kept.size(), 2U) << "there is no other member";
+}
+
 TEST_P(SharedDelivering, DropsWhatNobodyIsLeftFor) {
   publish("x");
   one.disconnect(mqtt::ReasonCode::kSuccess, 0);
@@ -297,7 +333,7 @@ TEST_P(SmallSharedDelivering, LeavesInTheStoreWhatHasNoRoomAnywhere) {
   EXPECT_THAT(front.store.calls, ::testing::Not(Contains("remove_ended blue/d1 1")));
 }
 
-TEST(SharedDeliveringToMany, TriesOneMemberMoreWhereTheStoreDoesNotAnswer) {
+TEST(SharedDeliveringToMany, SendsToOneMemberAlthoughTheStoreHasNoRoom) {
   TestFront front({}, {.is_durable = true});
   std::vector<std::unique_ptr<TestClient>> members;
   for (const char* device : {"d1", "d2", "d3"}) {
@@ -307,7 +343,30 @@ TEST(SharedDeliveringToMany, TriesOneMemberMoreWhereTheStoreDoesNotAnswer) {
     members.back()->hello.session_expiry_seconds = 100;
     members.back()->connect(device).subscribe(kShare, Qos::kExactlyOnce).received();
   }
-  front.store.failures.emplace("put_delivery", Error(ErrorCode::kUnavailable, "no store"));
+  front.store.failures.emplace("put_delivery", Error(ErrorCode::kResourceExhausted, "no room"));
+  FanOutCounts counts;
+  const auto message = std::make_shared<const mqtt::Message>(
+      mqtt::Message{.topic = TestFront::own("d9", "up/x"), .qos = Qos::kExactlyOnce});
+  front.broker->publish("blue", message, [&](Result<FanOutCounts> made) { counts = *made; });
+  front.settle();
+  EXPECT_EQ(counts.delivered, 1U);
+  std::size_t received = 0;
+  for (const auto& member : members) received += member->received().size();
+  EXPECT_EQ(received, 1U);
+}
+
+TEST(SharedDeliveringToMany, TriesOneMemberMoreWhereTheStoreDoesNotAnswer) {
+  TestFront front({}, {.is_durable = true});
+  std::vector<std::unique_ptr<TestClient>> members;
+  for (const char* device : {"d1", "d2", "d3"}) {
+    front.add_device(device, {{.action = AccessRule::Action::kSubscribe,
+                               .filter = "tenant/blue/device/+/up/#"}});
+    members.push_back(std::make_unique<TestClient>(front));
+    members.back()->hello.session_expiry_seconds = 100;
+    members.back()->connect(device).subscribe(kShare, Qos::kExactlyOnce).lose();
+  }
+  front.settle();
+  front.store.failures.emplace("enqueue", Error(ErrorCode::kUnavailable, "no store"));
   for (const Qos qos : {Qos::kAtLeastOnce, Qos::kExactlyOnce}) {
     front.store.calls.clear();
     FanOutCounts counts;
@@ -316,10 +375,10 @@ TEST(SharedDeliveringToMany, TriesOneMemberMoreWhereTheStoreDoesNotAnswer) {
     front.broker->publish("blue", message, [&](Result<FanOutCounts> made) { counts = *made; });
     front.settle();
     EXPECT_EQ(counts.failed, 1U);
-    EXPECT_EQ(std::ranges::count_if(
-                  front.store.calls,
-                  [](const std::string& call) { return call.starts_with("put_delivery"); }),
-              qos == Qos::kAtLeastOnce ? 2 : 1);
+    EXPECT_EQ(
+        std::ranges::count_if(front.store.calls,
+                              [](const std::string& call) { return call.starts_with("enqueue"); }),
+        qos == Qos::kAtLeastOnce ? 2 : 1);
   }
 }
 
@@ -336,7 +395,7 @@ TEST(SharedDeliveringAcrossLoops, GoesToTheLoopOfTheOtherMember) {
   const auto message = std::make_shared<const mqtt::Message>(
       mqtt::Message{.topic = TestFront::own("d9", "up/x"), .qos = Qos::kAtLeastOnce});
   front.broker->publish("blue", message, [](Result<FanOutCounts>) {});
-  front.routes.of("blue").put(
+  front.routes.of("blue").learn(
       SessionKey("blue/" + other),
       {.filter = "tenant/blue/device/+/up/#", .group = "g", .qos = Qos::kExactlyOnce});
   front.neighbours.delivered.clear();

@@ -1,5 +1,7 @@
 #include "testing/test_front.h"
 
+#include <sluice/mqtt/encoder.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -148,6 +150,7 @@ TEST_F(Subscribing, RefusesToRetainBeyondTheBound) {
   }
   EXPECT_THAT(one.received(),
               ElementsAre("puback 1", "puback 2", "puback 3", "puback 4", "puback 5 0x97"));
+  EXPECT_EQ(front.dropped("retained_max_messages"), 1U);
 }
 
 TEST_F(Subscribing, SharesMessagesAmongAGroupAndPrefersWhoIsThere) {
@@ -225,6 +228,120 @@ TEST_F(DurableSubscribing, HasNoSubscriptionThatTheStoreDidNotTake) {
   late.subscribe("tenant/blue/device/+/up/#").unsubscribe("tenant/blue/device/+/up/#");
   EXPECT_THAT(late.received(), ElementsAre("suback 0x80", "unsuback 0x11"));
   EXPECT_TRUE(front.routes.of("blue").is_empty());
+}
+
+TEST_F(DurableSubscribing, LeavesNothingOfWhatItWasRefused) {
+  const std::string wide = "tenant/blue/device/+/up/#";
+  for (const char* call : {"put_subscription", "put_wide"}) {
+    front.store.failures.emplace(
+        call, Error(ErrorCode::kResourceExhausted, "full").with_reason("session_max_wide"));
+    late.subscribe(wide);
+    front.store.failures.clear();
+    EXPECT_THAT(late.received(), ElementsAre("suback 0x97"));
+    EXPECT_TRUE(front.store.wide.empty());
+    EXPECT_THAT(front.store.entries.at(kD1).session.subscriptions, IsEmpty());
+    EXPECT_TRUE(front.routes.of("blue").is_empty());
+  }
+}
+
+TEST_F(DurableSubscribing, KeepsWhatItHadWhereTheStoreDoesNotTakeAnother) {
+  const std::string wide = "tenant/blue/device/+/up/#";
+  late.subscribe(wide, Qos::kAtMostOnce);
+  front.store.failures.emplace("put_wide", Error(ErrorCode::kUnavailable, "no store"));
+  late.subscribe(wide, Qos::kExactlyOnce);
+  EXPECT_THAT(late.received(), ElementsAre("suback 0x00", "suback 0x80"));
+  const auto& kept = front.store.entries.at(kD1).session.subscriptions;
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(kept[0].qos, Qos::kAtMostOnce);
+  EXPECT_EQ(front.routes.of("blue").match(own("up/x"), {}).at(0).qos, Qos::kAtMostOnce);
+}
+
+mqtt::Output subscribes(int count) {
+  mqtt::Output bytes;
+  for (int i = 1; i <= count; ++i) {
+    mqtt::FilterListBuilder filters(true, mqtt::Version::kV5);
+    for (const char* name : {"a", "b", "c"}) filters.add({.filter = own("down/") + name});
+    mqtt::encode(
+        mqtt::Subscribe{.packet_id = static_cast<std::uint16_t>(i), .filters = filters.view()},
+        mqtt::Version::kV5, bytes);
+  }
+  return bytes;
+}
+
+TEST_F(DurableSubscribing, AsksTheStoreForFewThingsAtOnce) {
+  front.store.calls.clear();
+  late.send(subscribes(1000));
+  EXPECT_LE(front.store.calls.size(), 4 * 3U);
+  front.settle();
+  EXPECT_FALSE(late.received().empty()) << "it goes on with the answers";
+  EXPECT_GT(front.store.calls.size(), 4 * 3U);
+  EXPECT_LE(front.store.answers_due, 4 * 3U);
+}
+
+TEST_F(Subscribing, IsNotReadForAWhileAfterTooManyFilters) {
+  one.send(subscribes(2));
+  EXPECT_FALSE(one.paused_until()) << "as many as it may have, twice";
+  one.send(subscribes(3));
+  ASSERT_TRUE(one.paused_until());
+  EXPECT_GT(*one.paused_until(), front.clock.mono());
+}
+
+/// Room for one message and the beginning of a second.
+class SubscribingSlowly : public ::testing::Test {
+ protected:
+  SubscribingSlowly() : front({.session = {.max_queued = 2}, .max_output = 60}) {
+    front.add_device("d1");
+    client.connect("d1");
+    for (std::uint16_t i = 1; i <= 4; ++i) {
+      client.publish(own("up/" + std::to_string(i)), "x", Qos::kAtLeastOnce, i, true);
+    }
+    client.received();
+    client.is_slow = true;
+  }
+  static std::string retained(int i, std::string_view qos) {
+    return "publish " + own("up/" + std::to_string(i)) + " " + std::string(qos) + " retain 'x'";
+  }
+  TestFront front;
+  TestClient client{front};
+};
+
+TEST_F(SubscribingSlowly, GetsAllRetainedMessagesAsItReads) {
+  client.subscribe(own("up/#"), Qos::kAtMostOnce);
+  EXPECT_LT(client.client().output().size(), 120U);
+  client.is_slow = false;
+  std::vector<std::string> received;
+  for (int i = 0; i < 6; ++i) {
+    for (std::string& packet : client.received()) received.push_back(std::move(packet));
+  }
+  EXPECT_THAT(received,
+              ::testing::UnorderedElementsAre("suback 0x00", retained(1, "q0"), retained(2, "q0"),
+                                              retained(3, "q0"), retained(4, "q0")));
+  EXPECT_EQ(front.dropped("slow_client"), 0U);
+}
+
+TEST_F(SubscribingSlowly, GetsAllRetainedMessagesAsItAcknowledges) {
+  client.is_slow = false;
+  client.subscribe(own("up/#"), Qos::kAtLeastOnce);
+  std::vector<std::string> received;
+  for (std::uint16_t i = 1; i <= 6; ++i) {
+    for (std::string& packet : client.received()) received.push_back(std::move(packet));
+    client.acknowledge(mqtt::PacketType::kPuback, i);
+  }
+  EXPECT_EQ(received.size(), 1 + 4U);
+  EXPECT_EQ(front.dropped("session_queue_full"), 0U);
+}
+
+TEST_F(SubscribingSlowly, GetsNoRetainedMessageAfterTheOneThatTookItsPlace) {
+  client.subscribe(own("up/#"), Qos::kAtMostOnce);
+  for (int i = 1; i <= 4; ++i) {
+    front.retained.put(
+        "blue", std::make_shared<const mqtt::Message>(mqtt::Message{
+                    .topic = own("up/" + std::to_string(i)), .payload = "later", .retain = true}));
+  }
+  client.is_slow = false;
+  std::size_t received = 0;
+  for (int i = 0; i < 6; ++i) received += client.received().size();
+  EXPECT_LT(received, 1 + 4U);
 }
 
 TEST_F(DurableSubscribing, EndsWhenTheSessionHasALaterOwner) {

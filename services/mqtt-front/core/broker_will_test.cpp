@@ -102,6 +102,13 @@ TEST_F(Wills, AreNotSentForADeviceThatMayNoLongerSpeak) {
   EXPECT_FALSE(front.store.entries.at(kD1).will);
 }
 
+TEST_F(Wills, AreSentForADeviceWhoseRightsChange) {
+  come(100);
+  front.broker->on_change(
+      {.scope = DeviceChange::Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 9});
+  EXPECT_THAT(heard(), ElementsAre(kSent));
+}
+
 TEST_F(Wills, AreLeftToTheStoreWhenTheLeaseIsLost) {
   client.hello.will->retain = true;
   come(100);
@@ -156,6 +163,30 @@ TEST_F(Wills, LiveFromWhenTheyAreSent) {
   front.clock.advance(seconds(3600));
   client.lose();
   EXPECT_THAT(heard(), ElementsAre(kSent));
+}
+
+TEST_F(Wills, ThatComeFromTheStoreLiveFromWhenTheyArePublished) {
+  client.hello.will->properties.expiry_seconds = 60;
+  come(100);
+  front.clock.advance(seconds(3600));
+  // As another front does for one that died.
+  const auto will = front.store.entries.at(kD1).will;
+  ASSERT_TRUE(will);
+  front.broker->publish_will(kD1, *will);
+  EXPECT_THAT(heard(), ElementsAre(kSent));
+  listener.lose();
+  front.settle();
+  TestClient later(front);
+  later.hello.session_expiry_seconds = 100;
+  later.connect("d2").subscribe("tenant/blue/device/+/up/#").lose();
+  front.settle();
+  front.broker->publish_will(kD1, *will);
+  front.settle();
+  front.clock.advance(seconds(61));
+  TestClient too_late(front);
+  too_late.hello.clean_start = false;
+  too_late.connect("d2");
+  EXPECT_THAT(too_late.received(), ElementsAre("connack 0x00 present"));
 }
 
 TEST_F(Wills, GoToKafkaWhereAPublishWould) {

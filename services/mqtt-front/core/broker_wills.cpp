@@ -9,16 +9,16 @@ namespace sluice::front {
 
 void Broker::fire_will(Client& client) {
   const auto will = std::exchange(client.will_, nullptr);
-  if (will->lifetime) {
-    will->stored.message.expires_at = ports_.clock.mono() + *will->lifetime;
-  }
-  publish_will(client.key(), std::move(will->stored));
+  publish_will(client.key(), std::move(*will));
 }
 
 void Broker::publish_will(const SessionKey& key, StoredWill will) {
   const std::string_view tenant = tenant_of(key);
+  if (will.lifetime) will.message.expires_at = ports_.clock.mono() + *will.lifetime;
   const auto message = std::make_shared<const mqtt::Message>(std::move(will.message));
-  if (message->retain) retain(tenant, message);
+  if (message->retain) {
+    retain(tenant, message, SessionStore::WhenAway::kTryAgain, [](const Result<>&) {});
+  }
   if (will.origin && !SLUICE_PLANTED_BUG("front_keeps_wills_from_kafka")) {
     const ingest::DeviceNames names{.tenant = tenant,
                                     .device = device_of(key),

@@ -46,6 +46,7 @@ std::size_t Client::on_bytes(MonoTime now, std::span<const std::byte> bytes) {
   const std::size_t taken = connection_.on_bytes(now, bytes, output_, *this);
   // Acknowledgements make room in the client's window, and some answers come without an event.
   if (is_accepted_ && !has_ended_) {
+    send_more_retained();
     flush();
   } else if (link_ != nullptr && !output_.empty()) {
     link_->send_soon();
@@ -78,21 +79,29 @@ void Client::on_close(const mqtt::Close& close) {
 
 void Client::disconnect(mqtt::ReasonCode reason, std::string_view reason_string,
                         std::string_view server_reference) {
+  // A device that may no longer connect does not speak through its will either.
+  close(reason, reason_string, server_reference,
+        reason != mqtt::ReasonCode::kAdministrativeAction &&
+            reason != mqtt::ReasonCode::kNotAuthorized);
+}
+
+void Client::close(mqtt::ReasonCode reason, std::string_view reason_string,
+                   std::string_view server_reference, bool publishes_will) {
   if (has_ended_) return;
   if (!is_accepted_ && connection_.state() == mqtt::Connection::State::kConnecting) {
     return refuse(connack_reason(reason), reason_string);
   }
   connection_.disconnect(reason, reason_string, server_reference, output_);
   if (link_ != nullptr) link_->close_soon();
-  // A device that may no longer connect does not speak through its will either.
-  end(mqtt::to_string(reason), reason != mqtt::ReasonCode::kAdministrativeAction &&
-                                   reason != mqtt::ReasonCode::kNotAuthorized);
+  end(mqtt::to_string(reason), publishes_will);
 }
 
 void Client::cut_off(mqtt::ReasonCode reason, std::string_view reason_string) {
   is_fenced_ = true;
   // A packet may be half sent, so its rest cannot be taken out from before a DISCONNECT.
-  if (!has_ended_) must_be_silent_ = !output_.empty();
+  if (!has_ended_) {
+    must_be_silent_ = !output_.empty() || (link_ != nullptr && link_->has_unsent());
+  }
   disconnect(reason, reason_string);
 }
 
@@ -124,36 +133,6 @@ StoredSession Client::snapshot() const {
   return stored;
 }
 
-void Client::on_publish_released(std::uint16_t packet_id) {
-  if (!broker_.ports_.store.is_durable() || !outlives_connection()) {
-    return connection_.release_done(packet_id, output_);
-  }
-  ++in_flight_, ++qos2_in_flight_;  // the session is not let go of before the store has done it
-  forget_inbound(packet_id);
-  if (SLUICE_PLANTED_BUG("front_completes_unforgotten")) {
-    connection_.release_done(packet_id, output_);
-  }
-}
-
-// A packet id that the store still took for half done would swallow the next message that has it,
-// in a later connection: acknowledged, and in Kafka never. Hence the client is told, and may use it
-// again, only once the store has forgotten it, and the store is asked until it has. One that cannot
-// be reached answers when its commands run out of time, so this is no busy loop.
-void Client::forget_inbound(std::uint16_t packet_id) {
-  broker_.ports_.store.remove_inbound(
-      key_, epoch_, packet_id, [this, packet_id](const Result<>& done) {
-        if (!done && is_retryable(done.error().code()) && done.error().reason() != "fenced") {
-          return forget_inbound(packet_id);
-        }
-        --qos2_in_flight_;
-        if (broker_.came_back(*this, done) && done && link_ != nullptr && !has_ended_) {
-          connection_.release_done(packet_id, output_);
-          link_->send_soon();
-        }
-        broker_.settle(*this);
-      });
-}
-
 void Client::on_outbound_changed(const mqtt::Delivery& delivery) {
   if (!broker_.ports_.store.is_durable() || !outlives_connection()) return;
   if (delivery.qos == mqtt::Qos::kAtMostOnce) return;
@@ -165,6 +144,7 @@ void Client::on_outbound_done(const mqtt::Delivery& delivery, End end) {
   if (end == End::kExpired) broker_.ports_.metrics.count_dropped("expired");
   if (!broker_.ports_.store.is_durable() || !outlives_connection()) return;
   if (delivery.qos == mqtt::Qos::kAtMostOnce) return;
+  if (rare_) std::erase(rare_->unstored, delivery.sequence);
   broker_.ports_.store.remove_delivery(key_, epoch_, delivery.sequence);
 }
 

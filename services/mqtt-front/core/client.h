@@ -35,9 +35,11 @@ class Link {
   virtual void send_soon() = 0;
   /// Send what is in the output, then close.
   virtual void close_soon() = 0;
+  /// Bytes of the client's output may still be sent that are not in it any more.
+  virtual bool has_unsent() const = 0;
   /// The client takes bytes again (Client::wants_bytes()); it did not before.
   virtual void read_again() = 0;
-  /// Reads nothing until then: the client has used up what it may send.
+  /// Gives the client nothing that rates count until then: it has used up what it may send.
   virtual void pause_until(MonoTime time) = 0;
   /// The session belongs to another loop: once the call that says so has returned, take the client
   /// out (Broker::depart) and hand it there (Broker::arrive, Broker::claim).
@@ -61,16 +63,9 @@ struct Arrival {
   mqtt::Version version = mqtt::Version::kV5;
   std::uint16_t keep_alive_seconds = 0;
   std::uint32_t expiry_seconds = 0;
+  MonoTime waits_since{};      // for another connection to let go of the session
   bool lowers_expiry = false;  // to what we keep sessions for at most
   std::optional<StoredWill> will{};
-  std::optional<std::chrono::seconds> will_lifetime{};
-};
-
-/// The will of a connection, and how long its message is to live once it is published: that begins
-/// when it is sent, not when the client connects, [MQTT5-3.1.3.2.4].
-struct ConnectionWill {
-  StoredWill stored{};
-  std::optional<std::chrono::seconds> lifetime{};
 };
 
 /// A publish to it in the conformance profile ends all other sessions and forgets what is retained,
@@ -147,7 +142,6 @@ class Client final : private mqtt::ConnectionEvents {
   void request(const mqtt::Publish& publish, const TopicRoute& route, mqtt::PublishId id);
   void fan_out(const mqtt::Publish& publish, mqtt::PublishId id, const TopicRoute& route);
   void on_fanned_out(mqtt::PublishId id, mqtt::Qos qos, const Result<FanOutCounts>& counts);
-  bool keep_retained(const mqtt::Publish& publish);
   void reset_profile(const mqtt::Publish& publish, mqtt::PublishId id);
   void refuse_publish(const mqtt::Publish& publish, mqtt::PublishId id, mqtt::ReasonCode reason,
                       std::string_view why);
@@ -157,16 +151,32 @@ class Client final : private mqtt::ConnectionEvents {
   void on_stored(mqtt::PublishId id, bool is_qos2, mqtt::ReasonCode reason, std::string_view why);
   void answer_publish(mqtt::PublishId id, mqtt::ReasonCode reason, std::string_view why);
 
+  // Publishes to be retained, client_retained.cpp.
+  /// The setting whose bound keeps it from being retained; empty: it is, or expect_stored() sees to
+  /// it.
+  std::string_view keep_retained(const mqtt::Publish& publish);
+  /// Tells the store; on_stored() waits for its answer.
+  void expect_retained(const mqtt::Publish& publish, mqtt::PublishId id);
+  void on_retained(mqtt::PublishId id, std::string_view refusal);
+  /// True: on_stored() comes again once the store has answered. Otherwise `reason` and `why` are
+  /// what the client is told of both.
+  bool waits_for_retained(mqtt::PublishId id, bool is_qos2, mqtt::ReasonCode& reason,
+                          std::string_view& why);
+
   // Subscribing, client_subscribe.cpp.
   struct FilterAnswers;
   mqtt::ReasonCode subscribe_one(const mqtt::Subscription& subscription, std::uint32_t id,
                                  const std::shared_ptr<FilterAnswers>& answers, std::size_t index);
-  void keep(const StoredSubscription& stored, const std::shared_ptr<FilterAnswers>& answers,
-            std::size_t index);
-  void drop(const StoredSubscription& stored);
+  void meter_filters(std::size_t count);
+  void keep(const StoredSubscription& stored, std::optional<StoredSubscription> before,
+            const std::shared_ptr<FilterAnswers>& answers, std::size_t index);
+  void undo(const StoredSubscription& refused, const std::optional<StoredSubscription>& before);
   void forget(const StoredSubscription& gone, const std::shared_ptr<FilterAnswers>& answers);
   void filter_done(const std::shared_ptr<FilterAnswers>& answers);
   void send_retained(const StoredSubscription& subscription);
+  void send_more_retained();
+  void forget_retained(std::string_view filter);
+  bool is_still_retained(const mqtt::Message& message) const;
   bool reaches_beyond_own(const StoredSubscription& subscription) const;
 
   // Receiving, client_receive.cpp.
@@ -182,11 +192,20 @@ class Client final : private mqtt::ConnectionEvents {
     bool only_here = false;  // see Broker::deliver_here()
   };
   void pass_on(Waiting waiting);
+  /// What is to be said of a delivery that the store refused.
+  Result<Outcome> settle_unstored(const mqtt::Delivery& delivery, Error why);
+  void store_again();
   void flush();
 
+  // QoS 2 publishes half done, where a store must know of them, client_inbound.cpp.
+  void keep_unsaved(std::uint16_t packet_id);
+  void save_unsaved();
+  void save_inbound(std::uint16_t packet_id);
   void forget_inbound(std::uint16_t packet_id);
   StoredSession snapshot() const;
   bool outlives_connection() const { return expiry_seconds_ > 0; }
+  void close(mqtt::ReasonCode reason, std::string_view reason_string,
+             std::string_view server_reference, bool publishes_will);
   void end(std::string_view reason, bool publishes_will);
 
   Broker& broker_;
@@ -200,16 +219,41 @@ class Client final : private mqtt::ConnectionEvents {
   std::unique_ptr<TopicRoute> route_{};  // of the topic it last published to
   std::unique_ptr<Peer> peer_;           // dropped once it is accepted
   std::unique_ptr<Arrival> arrival_{};   // while CONNECT is being answered
-  std::unique_ptr<ConnectionWill> will_{};
+  std::unique_ptr<StoredWill> will_{};
   struct Qos2Id {
     mqtt::PublishId publish;
     std::uint16_t packet;
+  };
+  /// A publish that is also to be retained, of which two answers are awaited. The texts are names
+  /// that outlive it.
+  struct Retaining {
+    mqtt::PublishId id{};
+    bool is_for_kafka = false;
+    bool is_answered = false;  // by the store
+    bool is_stored = false;    // on_stored() came, with what follows
+    bool is_qos2 = false;
+    mqtt::ReasonCode reason{};
+    std::string_view why{};
+    std::string_view refusal{};  // of the store
+  };
+  /// What was retained when it subscribed, and there was no room for yet.
+  struct RetainedToSend {
+    StoredSubscription subscription{};
+    std::vector<mqtt::MessagePtr> messages{};
+    std::size_t next = 0;  // of these
+    bool has_waited = false;
   };
   /// What few clients ever have, apart, so that the others do not carry room for it.
   struct Rare {
     std::vector<Waiting> parcels{};  // that came while the session was between two connections
     std::vector<Done<bool>> release_waiters{};
+    std::vector<Retaining> retaining{};
     std::vector<Qos2Id> qos2_ids{};  // on their way to Kafka, where a store is to be told of them
+    /// Packet ids that Kafka has the publishes of and the store does not know: it was away.
+    std::vector<std::uint16_t> unsaved_ids{};
+    /// Sequences of what was sent to the client and the store did not take.
+    std::vector<std::uint64_t> unstored{};
+    std::vector<RetainedToSend> retained{};  // one of a subscription at most
   };
   Rare& rare() {
     if (!rare_) rare_ = std::make_unique<Rare>();
@@ -223,7 +267,7 @@ class Client final : private mqtt::ConnectionEvents {
   std::uint32_t slot_;
   std::uint32_t expiry_seconds_ = 0;
   std::uint32_t in_flight_ = 0;       // records and store calls that will still come back to it
-  std::uint32_t qos2_in_flight_ = 0;  // of these, QoS 2 publishes, which the session must know of
+  std::uint32_t qos2_in_flight_ = 0;  // of these, what the session must know of QoS 2 publishes
   bool owns_session_ = false;         // claims it, has it, or is about to let go of it
   bool is_released_ = false;
   bool must_be_silent_ = false;

@@ -85,14 +85,12 @@ void Client::on_connect(const mqtt::Connect& connect) {
   arrival_->lowers_expiry = arrival_->expiry_seconds != asked;
   arrival_->keep_alive_seconds = connect.keep_alive_seconds;
   if (connect.will) {
-    if (!mqtt::is_valid_topic(connect.will->topic, options.connection.topics)) {
-      return refuse(ReasonCode::kTopicNameInvalid, "will topic");
-    }
     arrival_->will.emplace(
         mqtt::to_message(*connect.will, 0, broker_.ports_.clock.mono()),
         std::chrono::seconds(connect.will->properties.delay_seconds.value_or(0)));
+    arrival_->will->message.expires_at.reset();
     if (const auto lifetime = connect.will->properties.expiry_seconds) {
-      arrival_->will_lifetime.emplace(*lifetime);
+      arrival_->will->lifetime.emplace(*lifetime);
     }
   }
   ask_who(connect);
@@ -183,20 +181,16 @@ std::optional<WillOrigin> Client::origin_of_will(std::string_view topic) const {
 void Client::restore_routes() {
   SessionStore& store = broker_.ports_.store;
   routes_ = &broker_.ports_.routes.of(tenant_of(key_));
-  // What an earlier session of this name left behind: it may have ended while nobody looked.
-  for (const std::string& left : routes_->remove_all(key_)) {
-    const auto shared = mqtt::parse_shared(left, broker_.options_.connection.topics);
-    const std::string_view filter = shared ? shared->filter : left;
-    const std::string_view group = shared ? shared->group : std::string_view();
-    const bool is_kept = std::ranges::any_of(subscriptions_, [&](const auto& subscription) {
-      return subscription.filter == filter && subscription.group == group;
-    });
-    if (!is_kept && store.is_durable()) store.remove_wide(key_, filter, group, [](Result<>) {});
-  }
   for (StoredSubscription& subscription : subscriptions_) {
     // Asked again, for what was written down before the store kept it.
     subscription.is_wide = subscription.is_wide || reaches_beyond_own(subscription);
-    if (subscription.is_wide) routes_->put(key_, subscription);
+  }
+  // What an earlier session of this name left behind: it may have ended while nobody looked.
+  for (const std::string& left : routes_->replace(key_, subscriptions_)) {
+    const auto shared = mqtt::parse_shared(left, broker_.options_.connection.topics);
+    const std::string_view filter = shared ? shared->filter : left;
+    const std::string_view group = shared ? shared->group : std::string_view();
+    if (store.is_durable()) store.remove_wide(key_, filter, group, [](Result<>) {});
   }
 }
 
@@ -206,18 +200,16 @@ void Client::on_session(SessionStore::Claim claim) {
   epoch_ = claim.epoch;
   expiry_seconds_ = arrival.expiry_seconds;
   is_in_store_ = broker_.ports_.store.is_durable() && expiry_seconds_ > 0;
-  if (arrival.will) {
-    will_ = std::make_unique<ConnectionWill>(
-        ConnectionWill{.stored = *std::move(arrival.will), .lifetime = arrival.will_lifetime});
-  }
+  if (arrival.will) will_ = std::make_unique<StoredWill>(*std::move(arrival.will));
   subscriptions_ = std::move(claim.session.subscriptions);
   session_.set_next_sequence(claim.session.next_sequence);
   for (mqtt::Delivery& delivery : claim.session.deliveries) {
     if (may_receive(delivery)) {
       session_.restore(std::move(delivery));
+    } else if (mqtt::may_be_given_on(delivery)) {
+      broker_.give_on_forbidden(*this, delivery);
     } else {
       on_outbound_done(delivery, End::kRefusedByClient);  // by its rights, which are others by now
-      if (mqtt::may_be_given_on(delivery)) broker_.give_on_ended(key_, delivery, false);
     }
   }
   for (const std::uint16_t id : claim.session.inbound_qos2) session_.restore_inbound(id);
@@ -239,12 +231,12 @@ void Client::on_session(SessionStore::Claim claim) {
     broker_.ports_.observer.on_refused(*peer_, arrival.client_id, ReasonCode::kPacketTooLarge,
                                        "the client takes no packet as large as the CONNACK");
     will_.reset();
+    routes_->set_online(key_, false);
     if (link_ != nullptr) link_->close_soon();
     end("packet_too_large", false);
     return broker_.release_session(*this);
   }
   is_accepted_ = true;
-  routes_->set_online(key_, true);
   broker_.ports_.metrics.accepted.add();
   broker_.ports_.metrics.connections.add(1);
   broker_.ports_.observer.on_opened(*this, epoch_.value(), protocol_name(arrival.version));

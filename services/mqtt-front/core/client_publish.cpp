@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <sluice/base/utf8.h>
+#include <sluice/mqtt/encoder.h>
 #include <sluice/mqtt/topic.h>
 
 namespace sluice::front {
@@ -46,8 +47,9 @@ void Client::on_publish(const mqtt::Publish& publish, mqtt::PublishId id) {
     }
   }
   if (tenant_ && !admit(publish, id, route)) return;
-  if (publish.retain && !keep_retained(publish)) {
-    return refuse_publish(publish, id, ReasonCode::kQuotaExceeded, "max_retained_messages");
+  if (publish.retain) {
+    const std::string_view bound = keep_retained(publish);
+    if (!bound.empty()) return refuse_publish(publish, id, ReasonCode::kQuotaExceeded, bound);
   }
   switch (route.kind) {
     case TopicKind::kTelemetry:
@@ -74,7 +76,7 @@ bool Client::admit(const mqtt::Publish& publish, mqtt::PublishId id, const Topic
   });
   const auto verdict = admit_read_message({.qos = publish.qos,
                                            .payload_bytes = publish.payload.size(),
-                                           .bytes = publish.payload.size() + publish.topic.size(),
+                                           .bytes = encoded_size(publish, connection_.version()),
                                            .is_buffered = declared.buffered},
                                           route.rates, meter_, *tenant_, now);
   switch (verdict.action) {
@@ -176,13 +178,8 @@ void Client::on_fanned_out(mqtt::PublishId id, Qos qos, const Result<FanOutCount
   on_stored(id, is_qos2, ReasonCode::kSuccess, "");
 }
 
-bool Client::keep_retained(const mqtt::Publish& publish) {
-  auto message = std::make_shared<const mqtt::Message>(
-      mqtt::to_message(publish, 0, broker_.ports_.clock.mono()));
-  return broker_.retain(tenant_of(key_), std::move(message));
-}
-
 void Client::expect_stored(const mqtt::Publish& publish, mqtt::PublishId id) {
+  if (publish.retain && broker_.ports_.store.is_durable()) expect_retained(publish, id);
   ++in_flight_;
   if (publish.qos != Qos::kExactlyOnce) return;
   ++qos2_in_flight_;
@@ -192,6 +189,7 @@ void Client::expect_stored(const mqtt::Publish& publish, mqtt::PublishId id) {
 }
 
 void Client::on_stored(mqtt::PublishId id, bool is_qos2, ReasonCode reason, std::string_view why) {
+  if (waits_for_retained(id, is_qos2, reason, why)) return;
   --in_flight_;
   if (is_qos2) --qos2_in_flight_;
   std::uint16_t packet_id = 0;
@@ -205,11 +203,14 @@ void Client::on_stored(mqtt::PublishId id, bool is_qos2, ReasonCode reason, std:
   if (packet_id == 0 || mqtt::is_failure(reason)) return answer_publish(id, reason, why);
   // The store must know the packet id before the client may count on it.
   ++in_flight_, ++qos2_in_flight_;
-  broker_.ports_.store.put_inbound(key_, epoch_, packet_id, [this, id](Result<> done) {
+  broker_.ports_.store.put_inbound(key_, epoch_, packet_id, [this, id, packet_id](Result<> done) {
     --qos2_in_flight_;
-    // A store that cannot be reached is no reason to refuse what Kafka has: the client would send
-    // it once more, and it would be there twice.
-    if (broker_.came_back(*this, done)) answer_publish(id, ReasonCode::kSuccess, "");
+    if (broker_.came_back(*this, done)) {
+      // A store that cannot be reached is no reason to refuse what Kafka has: the client would send
+      // it once more, and it would be there twice.
+      if (!done) keep_unsaved(packet_id);
+      answer_publish(id, ReasonCode::kSuccess, "");
+    }
     broker_.settle(*this);
   });
 }

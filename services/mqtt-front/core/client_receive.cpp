@@ -1,13 +1,18 @@
 #include "core/broker.h"
 #include "core/client.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace sluice::front {
 
 using mqtt::Qos;
 
-void Client::on_writable(MonoTime) { flush(); }
+void Client::on_writable(MonoTime) {
+  send_more_retained();
+  flush();
+}
 
 void Client::release_memory() {
   connection_.release_memory();
@@ -48,7 +53,10 @@ void Client::receive(mqtt::Delivery delivery, Done<Outcome> done) {
     if (is_sent && link_ != nullptr) link_->send_soon();
     return done(is_sent ? Outcome::kDelivered : Outcome::kNobody);
   }
-  if (session_.enqueue(delivery) == mqtt::Session::Queued::kFull) {
+  using Queued = mqtt::Session::Queued;
+  if (session_.enqueue(delivery) == Queued::kFull &&
+      !(session_.drop_expired(broker_.ports_.clock.mono(), *this) &&
+        session_.enqueue(delivery) == Queued::kQueued)) {
     metrics.count_dropped("session_queue_full");
     return done(Outcome::kFull);
   }
@@ -63,16 +71,47 @@ void Client::receive(mqtt::Delivery delivery, Done<Outcome> done) {
         if (!broker_.came_back(*this, stored)) {
           delivery.sequence = 0;
           pass_on({.parcel = {.delivery = std::move(delivery)}, .done = std::move(done)});
-        } else if (!stored && stored.error().code() == ErrorCode::kResourceExhausted) {
-          done(Outcome::kFull);
-        } else if (!stored) {
-          done(fail(std::move(stored).error()));
         } else {
-          done(Outcome::kDelivered);
+          done(stored ? Result<Outcome>(Outcome::kDelivered)
+                      : settle_unstored(delivery, std::move(stored).error()));
         }
         broker_.settle(*this);
       });
   flush();
+}
+
+// What was sent is delivered, whatever the store says: who were told otherwise would send it again,
+// or to another member of its group. What was not sent yet is not going to be.
+Result<Client::Outcome> Client::settle_unstored(const mqtt::Delivery& delivery, Error why) {
+  using Withdrawn = mqtt::Session::Withdrawn;
+  const Withdrawn withdrawn = session_.withdraw(delivery.sequence);
+  if (withdrawn == Withdrawn::kDone) return Outcome::kDelivered;
+  if (withdrawn == Withdrawn::kWithdrawn) {
+    // The answer alone may have been lost.
+    broker_.ports_.store.remove_delivery(key_, epoch_, delivery.sequence);
+    if (why.code() == ErrorCode::kResourceExhausted) return Outcome::kFull;
+    return fail(std::move(why));
+  }
+  // The connection ended with it unacknowledged and the session is let go of without it: nobody
+  // knows whether the client has it.
+  if (is_released_) return fail(ErrorCode::kUnavailable, "sent, and not stored: " + why.message());
+  rare().unstored.push_back(delivery.sequence);
+  broker_.ports_.metrics.unstored_deliveries.add();
+  return Outcome::kDelivered;
+}
+
+// Before the session is let go of, so that its next connection sends them again.
+void Client::store_again() {
+  if (!rare_ || !outlives_connection() || is_fenced_) return;
+  const std::vector<std::uint64_t> unstored = std::exchange(rare_->unstored, {});
+  if (unstored.empty()) return;
+  SessionStore& store = broker_.ports_.store;
+  session_.for_each_delivery([&](const mqtt::Delivery& delivery) {
+    if (!std::ranges::contains(unstored, delivery.sequence)) return;
+    store.put_delivery(key_, epoch_, delivery, [&broker = broker_](const Result<>& stored) {
+      if (!stored) broker.ports_.metrics.count_dropped("delivery_not_stored");
+    });
+  });
 }
 
 // The session is another front's by now: the message goes there once this one has let go of it.

@@ -29,11 +29,18 @@ FrontMetrics::FrontMetrics(Registry& r)
       given_on(r.counter("sluice_mqtt_shared_given_on_total",
                          "Messages of shared subscriptions that another member got when the "
                          "session they waited for ended.")),
+      unstored_deliveries(r.counter("sluice_mqtt_unstored_deliveries_total",
+                                    "Messages that were sent to a client although the session "
+                                    "store did not take them.")),
       subscribes(r.counter("sluice_mqtt_subscriptions_added_total", "Subscriptions granted.")),
       takeovers(r.counter("sluice_mqtt_takeovers_total",
-                          "Connections ended because their client connected again.")),
+                          "Connections ended because their client connected again, here or to "
+                          "another front.")),
       waiting_records(r.gauge("sluice_mqtt_waiting_records",
-                              "Messages that wait for room in the Kafka producer.")) {}
+                              "Messages that wait for room in the Kafka producer.")),
+      unsaved_packet_ids(r.gauge("sluice_mqtt_unsaved_packet_ids",
+                                 "QoS 2 messages half done of which this front alone knows, since "
+                                 "the session store could not be told.")) {}
 
 void FrontMetrics::count_refused(std::string_view reason) {
   registry

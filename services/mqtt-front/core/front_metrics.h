@@ -25,10 +25,12 @@ struct FrontMetrics {
   Counter not_stored;  // records that Kafka has not taken
   Counter stalled;     // publishes that had to wait for room
   Counter sent;
-  Counter given_on;  // messages of shared subscriptions, to another member
+  Counter given_on;             // messages of shared subscriptions, to another member
+  Counter unstored_deliveries;  // sent to their client, and not taken by the session store
   Counter subscribes;
   Counter takeovers;
   Gauge waiting_records;
+  Gauge unsaved_packet_ids;  // of QoS 2, that the session store does not know of
 };
 
 }  // namespace sluice::front

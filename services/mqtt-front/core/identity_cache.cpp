@@ -5,6 +5,7 @@
 #include <deque>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -196,6 +197,9 @@ struct IdentityCache::State {
   Refusals refusals;
   std::unordered_map<CredentialKey, Question, KeyHash> questions;
   std::size_t waiters = 0;
+  /// Since a question went unanswered and until the next answer to any: when a known device is to
+  /// be asked about again.
+  std::optional<MonoTime> next_trial{};
   Stats stats{};
 
   void erase(Place place) {
@@ -244,6 +248,14 @@ struct IdentityCache::State {
     return &*place;
   }
 
+  Verdict stale_verdict(const Entry& entry) {
+    ++stats.stale_served;
+    return {.kind = Verdict::Kind::kIdentity,
+            .identity = entry.identity,
+            .is_stale = true,
+            .position = notes.position()};
+  }
+
   /// Ends the question; its waiters are to be told without the lock.
   Question take_question(const CredentialKey& key) {
     const auto found = questions.find(key);
@@ -267,8 +279,8 @@ IdentityCache::~IdentityCache() = default;
 IdentityCache::Begun IdentityCache::begin(const CredentialKey& key, Now now, Waiter& waiter) {
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
-  if (const State::Entry* entry = state.find(key, now);
-      entry != nullptr && now.mono < entry->fresh_until) {
+  const State::Entry* entry = state.find(key, now);
+  if (entry != nullptr && now.mono < entry->fresh_until) {
     ++state.stats.hits;
     return {.step = Begun::Step::kAnswered,
             .verdict = {.kind = Verdict::Kind::kIdentity,
@@ -280,6 +292,10 @@ IdentityCache::Begun IdentityCache::begin(const CredentialKey& key, Now now, Wai
     return {.step = Begun::Step::kAnswered,
             .verdict = {.kind = Verdict::Kind::kRefused, .refusal = *refusal}};
   }
+  const bool is_known = entry != nullptr && now.mono < entry->stale_until;
+  if (is_known && state.next_trial && now.mono < *state.next_trial) {
+    return {.step = Begun::Step::kAnswered, .verdict = state.stale_verdict(*entry)};
+  }
   if (const auto found = state.questions.find(key); found != state.questions.end()) {
     if (state.waiters >= state.settings.max_waiters) return {};
     ++state.waiters;
@@ -290,21 +306,30 @@ IdentityCache::Begun IdentityCache::begin(const CredentialKey& key, Now now, Wai
   if (state.questions.size() >= state.settings.max_questions) return {};
   ++state.stats.misses;
   state.questions[key].asked_at = state.notes.position();
-  return {.step = Begun::Step::kAsk};
+  // This one is the trial.
+  if (is_known && state.next_trial) state.next_trial = now.mono + state.settings.failure_pause;
+  return {.step = Begun::Step::kAsk, .is_known = is_known};
 }
 
 Verdict IdentityCache::complete(const CredentialKey& key, IdentityPtr identity, Now now) {
   State& state = *state_;
   Verdict verdict;
   std::unique_lock lock(state.mutex);
+  state.next_trial.reset();
+  const auto found = state.questions.find(key);
+  SLUICE_CHECK(found != state.questions.end());
+  const bool has_expired = identity->has_expired(now.wall);
+  if (!has_expired && state.notes.is_outdated(*identity, found->second.asked_at)) {
+    ++state.stats.outdated_answers;
+    found->second.asked_at = state.notes.position();
+    verdict.kind = Verdict::Kind::kAskAgain;
+    return verdict;
+  }
   State::Question question = state.take_question(key);
-  if (identity->has_expired(now.wall)) {
+  if (has_expired) {
     state.erase(key);
     verdict.kind = Verdict::Kind::kRefused;
     verdict.refusal = device::v1::REFUSAL_REASON_CREDENTIAL_EXPIRED;
-  } else if (state.notes.is_outdated(*identity, question.asked_at)) {
-    ++state.stats.outdated_answers;
-    verdict.kind = Verdict::Kind::kAskAgain;
   } else {
     state.store(key, identity, now.mono);
     verdict.kind = Verdict::Kind::kIdentity;
@@ -319,6 +344,7 @@ Verdict IdentityCache::complete(const CredentialKey& key, IdentityPtr identity, 
 Verdict IdentityCache::complete_refused(const CredentialKey& key, int refusal, Now now) {
   State& state = *state_;
   std::unique_lock lock(state.mutex);
+  state.next_trial.reset();
   State::Question question = state.take_question(key);
   state.erase(key);  // not even when the registry is down
   state.refusals.put(key, refusal, now.mono + state.settings.refusal_ttl);
@@ -328,18 +354,27 @@ Verdict IdentityCache::complete_refused(const CredentialKey& key, int refusal, N
   return verdict;
 }
 
+Verdict IdentityCache::complete_unusable(const CredentialKey& key) {
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  state.next_trial.reset();
+  State::Question question = state.take_question(key);
+  state.erase(key);
+  lock.unlock();
+  const Verdict verdict{.kind = Verdict::Kind::kUnavailable};
+  State::tell(question, verdict);
+  return verdict;
+}
+
 Verdict IdentityCache::fail(const CredentialKey& key, Now now) {
   State& state = *state_;
   Verdict verdict;
   std::unique_lock lock(state.mutex);
+  state.next_trial = now.mono + state.settings.failure_pause;
   State::Question question = state.take_question(key);
   if (const State::Entry* entry = state.find(key, now);
       entry != nullptr && now.mono < entry->stale_until) {
-    ++state.stats.stale_served;
-    verdict = {.kind = Verdict::Kind::kIdentity,
-               .identity = entry->identity,
-               .is_stale = true,
-               .position = state.notes.position()};
+    verdict = state.stale_verdict(*entry);
   }
   lock.unlock();
   State::tell(question, verdict);

@@ -25,7 +25,7 @@ struct Verdict {
     kIdentity,     // it is this device
     kRefused,      // the registry says no
     kUnavailable,  // the registry cannot say and the cache must not: refuse with 0x88
-    kAskAgain,     // something changed while the registry answered: its answer is not to be used
+    kAskAgain,     // of before a change that is known: to whoever asked, never to a waiter
   };
   Kind kind = Kind::kUnavailable;
   IdentityPtr identity{};
@@ -39,9 +39,15 @@ struct Verdict {
 /// per loop would ask once per loop and apply each change as often. Thread-safe; no I/O.
 ///
 /// A question is asked once however many connections wait for its answer:
-///   begin()    kAnswered: done. kAsk: the caller asks the registry and calls complete() or fail(),
-///              whatever happens. kWait: another one has asked; the waiter is called with its
-///              verdict.
+///   begin()    kAnswered: done. kAsk: the caller asks the registry and ends the question by one of
+///              complete(), complete_refused(), complete_unusable() and fail(), whatever happens.
+///              kWait: another one has asked; the waiter is called with its verdict.
+///   complete() may say kAskAgain: the question is still the caller's, who asks again after a pause
+///              or gives up by fail(). The waiters wait on: each of them asking anew would be a
+///              storm where a registry is behind.
+/// While the registry does not answer, who is known waits for it once in `failure_pause`, and is
+/// otherwise let in by what is remembered without a question: a registry that hangs would else hold
+/// everybody up for as long as one may wait.
 /// Waiters run on the thread that completes, after the lock is released, and post to their own
 /// loop.
 class IdentityCache {
@@ -58,6 +64,9 @@ class IdentityCache {
     std::chrono::seconds refusal_ttl{5};
     /// How long an identity may be served while the registry cannot be asked.
     std::chrono::seconds stale_max{std::chrono::hours(24)};
+    /// After a question without an answer, for devices that may be served from memory. As long as
+    /// a returned registry goes unnoticed.
+    std::chrono::milliseconds failure_pause{1000};
   };
   struct Now {
     WallTime wall{};
@@ -70,15 +79,18 @@ class IdentityCache {
 
   struct Begun {
     enum class Step : std::uint8_t { kAnswered, kAsk, kWait, kFull };
-    Step step = Step::kFull;  // kFull: too many questions or waiters, refuse with 0x89
+    Step step = Step::kFull;  // kFull: too many questions or waiters, refuse with 0x88
     Verdict verdict{};        // of kAnswered
+    bool is_known = false;    // of kAsk: fail() would let it in, so it is not to wait for long
   };
   /// `waiter` is taken only with kWait.
   Begun begin(const CredentialKey& key, Now now, Waiter& waiter);
-  /// The registry's answer. Returns the verdict that the waiters got too.
+  /// The registry's answer. Returns the verdict that the waiters got too, or kAskAgain.
   Verdict complete(const CredentialKey& key, IdentityPtr identity, Now now);
   Verdict complete_refused(const CredentialKey& key, int refusal, Now now);
-  /// The registry could not be asked or gave an answer that makes no sense.
+  /// The registry's answer makes no sense: its device stays out, also by what was remembered.
+  Verdict complete_unusable(const CredentialKey& key);
+  /// The registry did not answer, or only with what is of before a change.
   Verdict fail(const CredentialKey& key, Now now);
 
   /// Forgets what the change makes untrue; costs what it touches. False when a later state of the

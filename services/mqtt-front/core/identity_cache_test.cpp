@@ -77,12 +77,14 @@ class IdentityCacheTest : public ::testing::Test {
   bool is_cached(std::uint32_t number = 1) {
     const auto begun = begin(number);
     if (begun.step == Step::kAsk) cache->fail(key_of(number), now());
-    return begun.step == Step::kAnswered && begun.verdict.kind == Kind::kIdentity;
+    return begun.step == Step::kAnswered && begun.verdict.kind == Kind::kIdentity &&
+           !begun.verdict.is_stale;
   }
   /// Whether it is served when the registry cannot be asked.
   bool is_served_stale(std::uint32_t number = 1) {
-    if (begin(number).step != Step::kAsk) return false;
-    const Verdict verdict = cache->fail(key_of(number), now());
+    const auto begun = begin(number);
+    const Verdict verdict =
+        begun.step == Step::kAsk ? cache->fail(key_of(number), now()) : begun.verdict;
     return verdict.kind == Kind::kIdentity && verdict.is_stale;
   }
   void remake(const IdentityCache::Settings& settings) {
@@ -123,6 +125,49 @@ TEST_F(IdentityCacheTest, ServesPastItsTimeOnlyWhileTheRegistryCannotAnswer) {
   EXPECT_TRUE(is_served_stale());
   EXPECT_TRUE(is_served_stale());
   clock.advance(hours(1));
+  EXPECT_FALSE(is_served_stale());
+}
+
+// A registry that hangs is waited for by one known device in a while, not by each.
+TEST_F(IdentityCacheTest, LetsKnownDevicesInAtOnceAfterTheRegistryDidNotAnswer) {
+  remake({.failure_pause = seconds(1)});
+  put(identity({.device = "d1"}), 1);
+  put(identity({.device = "d2"}), 2);
+  clock.advance(seconds(60));
+  ASSERT_EQ(begin(1).step, Step::kAsk);
+  ASSERT_EQ(begin(2).step, Step::kAsk);
+  cache->fail(key_of(1), now());
+  for (const std::uint32_t number : {1U, 2U}) {  // the second although it is being asked about
+    const auto begun = begin(number);
+    ASSERT_EQ(begun.step, Step::kAnswered) << number;
+    EXPECT_TRUE(begun.verdict.is_stale) << number;
+  }
+  EXPECT_EQ(begin(3).step, Step::kAsk) << "nobody knows it";
+  clock.advance(seconds(1));
+  EXPECT_EQ(begin(1).step, Step::kAsk) << "whether the registry is back";
+  EXPECT_EQ(begin(1).step, Step::kAnswered) << "one trial is enough";
+  answer(identity({.device = "d3"}), 3);
+  EXPECT_EQ(begin(2).step, Step::kWait) << "the registry answers again";
+}
+
+TEST_F(IdentityCacheTest, TellsWhetherAQuestionIsAboutSomebodyWhoMayBeLetInWithoutAnAnswer) {
+  EXPECT_FALSE(begin().is_known);
+  answer(identity());
+  clock.advance(hours(23));
+  EXPECT_TRUE(begin().is_known);
+  cache->fail(key_of(1), now());
+  clock.advance(hours(1));
+  EXPECT_FALSE(begin().is_known);
+}
+
+TEST_F(IdentityCacheTest, KeepsADeviceOutWhoseAnswerMakesNoSense) {
+  put(identity());
+  clock.advance(seconds(60));
+  ASSERT_EQ(begin().step, Step::kAsk);
+  ASSERT_EQ(begin().step, Step::kWait);
+  EXPECT_EQ(cache->complete_unusable(key_of(1)).kind, Kind::kUnavailable);
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].kind, Kind::kUnavailable);
   EXPECT_FALSE(is_served_stale());
 }
 
@@ -218,11 +263,12 @@ TEST_F(IdentityCacheTest, DoesNotBelieveAnAnswerThatAChangeHasCrossed) {
     ASSERT_EQ(begin().step, Step::kWait);
     EXPECT_TRUE(cache->on_change(change));
     EXPECT_EQ(answer(identity()).kind, Kind::kAskAgain);
-    ASSERT_EQ(told.size(), 1U);
-    EXPECT_EQ(told[0].kind, Kind::kAskAgain);
-    EXPECT_FALSE(is_cached());
+    EXPECT_TRUE(told.empty()) << "it waits for the next answer";
     // Asked again, the registry knows.
-    put(identity({.revision = 7}));
+    EXPECT_EQ(answer(identity({.revision = 7})).kind, Kind::kIdentity);
+    ASSERT_EQ(told.size(), 1U);
+    EXPECT_EQ(told[0].identity->revision, 7);
+    EXPECT_TRUE(is_cached());
   }
 }
 
@@ -231,6 +277,8 @@ TEST_F(IdentityCacheTest, DoesNotBelieveARegistryThatLagsBehindTheChange) {
       cache->on_change({.scope = Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 6}));
   ASSERT_EQ(begin().step, Step::kAsk);
   EXPECT_EQ(answer(identity({.revision = 5})).kind, Kind::kAskAgain);
+  EXPECT_EQ(answer(identity({.revision = 5})).kind, Kind::kAskAgain);
+  EXPECT_EQ(cache->fail(key_of(1), now()).kind, Kind::kUnavailable);
   EXPECT_FALSE(is_served_stale());
 }
 
@@ -276,7 +324,7 @@ TEST_F(IdentityCacheTest, DoubtsAnswersWhoseChangesItMayHaveForgotten) {
         {.scope = Scope::kDevice, .tenant = "red", .name = std::format("x{}", i), .revision = 10});
   }
   EXPECT_EQ(answer(identity()).kind, Kind::kAskAgain);
-  put(identity());
+  EXPECT_EQ(answer(identity()).kind, Kind::kIdentity);
 }
 
 TEST_F(IdentityCacheTest, MakesOneQuestionOfMany) {
@@ -302,8 +350,7 @@ TEST_F(IdentityCacheTest, LetsAWaiterAskAgainFromWithin) {
   std::optional<Step> second;
   IdentityCache::Waiter waiter = [&](const Verdict&) { second = begin().step; };
   ASSERT_EQ(cache->begin(key_of(1), now(), waiter).step, Step::kWait);
-  cache->on_change({.scope = Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 6});
-  answer(identity());
+  cache->fail(key_of(1), now());
   EXPECT_EQ(second, Step::kAsk);
 }
 
@@ -369,8 +416,10 @@ TEST_F(IdentityCacheTest, IsForAllThreads) {
           continue;
         }
         IdentityCache::Waiter waiter = [](const Verdict&) {};
-        if (cache->begin(key_of(number), now(), waiter).step == Step::kAsk) {
-          cache->complete(key_of(number), identity({.device = device, .revision = i}), now());
+        if (cache->begin(key_of(number), now(), waiter).step != Step::kAsk) continue;
+        const IdentityPtr made = identity({.device = device, .revision = i});
+        if (cache->complete(key_of(number), made, now()).kind == Kind::kAskAgain) {
+          cache->fail(key_of(number), now());
         }
       }
     });
@@ -491,6 +540,7 @@ TEST_F(IdentityCacheTest, NeverServesAnIdentityAfterItsChangeOrItsExpiry) {
             } else {
               const Verdict verdict = cache->complete(key_of(number), got, now());
               if (verdict.kind == Kind::kIdentity) answered_at[number] = clock.mono();
+              if (verdict.kind == Kind::kAskAgain) answers_under_way[number] = model.look_up(name);
               check(number, verdict);
             }
           }

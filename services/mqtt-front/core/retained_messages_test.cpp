@@ -1,5 +1,9 @@
 #include "core/retained_messages.h"
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <sluice/testing/sim_random.h>
 
 #include <gmock/gmock.h>
@@ -14,13 +18,18 @@ using ::testing::UnorderedElementsAre;
 
 class Retained : public ::testing::Test {
  protected:
-  bool put(std::string_view tenant, std::string topic, std::string payload,
-           std::optional<MonoTime> expires_at = {}) {
-    return retained.put(
-        tenant, std::make_shared<const mqtt::Message>(mqtt::Message{.topic = std::move(topic),
-                                                                    .payload = std::move(payload),
-                                                                    .retain = true,
-                                                                    .expires_at = expires_at}));
+  static mqtt::MessagePtr message(std::string topic, std::string payload,
+                                  std::optional<MonoTime> expires_at = {}) {
+    return std::make_shared<const mqtt::Message>(mqtt::Message{.topic = std::move(topic),
+                                                               .payload = std::move(payload),
+                                                               .retain = true,
+                                                               .expires_at = expires_at});
+  }
+  /// The bound that keeps it out; empty: none.
+  std::string put(std::string_view tenant, std::string topic, std::string payload,
+                  std::optional<MonoTime> expires_at = {}) {
+    return std::string(
+        retained.put(tenant, message(std::move(topic), std::move(payload), expires_at)));
   }
   std::vector<std::string> find(std::string_view tenant, std::string_view filter,
                                 std::size_t limit = 10) {
@@ -31,7 +40,11 @@ class Retained : public ::testing::Test {
     return payloads;
   }
   sluice::testing::SimRandom random{1};
-  RetainedMessages retained{{.max_messages = 3}, random};
+  RetainedMessages retained{{.max_messages = 5,
+                             .max_bytes = 500,
+                             .max_messages_per_tenant = 3,
+                             .max_bytes_per_tenant = 300},
+                            random};
   MonoTime now{seconds(100)};
 };
 
@@ -50,18 +63,56 @@ TEST_F(Retained, AreReplacedAndForgotten) {
   put("blue", "a", "one");
   put("blue", "a", "two");
   EXPECT_THAT(find("blue", "a"), UnorderedElementsAre("two"));
-  EXPECT_TRUE(put("blue", "a", ""));
+  EXPECT_EQ(put("blue", "a", ""), "");
   EXPECT_THAT(find("blue", "a"), IsEmpty());
   put("blue", "a", "three");
   retained.remove("blue", "a");
   EXPECT_EQ(retained.size(), 0U);
 }
 
-TEST_F(Retained, AreBoundedPerTenant) {
-  for (const char* topic : {"a", "b", "c"}) EXPECT_TRUE(put("blue", topic, "x"));
-  EXPECT_FALSE(put("blue", "d", "x"));
-  EXPECT_TRUE(put("blue", "a", "replaced")) << "one that is there takes no more room";
-  EXPECT_TRUE(put("red", "d", "x"));
+TEST_F(Retained, AreBoundedPerTenantAndInAll) {
+  for (const char* topic : {"a", "b", "c"}) EXPECT_EQ(put("blue", topic, "x"), "");
+  EXPECT_EQ(put("blue", "d", "x"), "retained_max_messages_per_tenant");
+  EXPECT_EQ(put("blue", "a", "replaced"), "") << "one that is there takes no more room";
+  for (const char* topic : {"a", "b"}) EXPECT_EQ(put("red", topic, "x"), "");
+  EXPECT_EQ(put("red", "c", "x"), "retained_max_messages");
+  EXPECT_EQ(put("blue", "a", ""), "") << "to forget needs no room";
+  EXPECT_EQ(put("red", "c", "x"), "");
+}
+
+TEST_F(Retained, AreBoundedInBytes) {
+  EXPECT_EQ(put("blue", "a", std::string(200, 'x')), "");
+  EXPECT_EQ(put("blue", "b", std::string(100, 'x')), "retained_max_bytes_per_tenant");
+  EXPECT_EQ(put("red", "a", std::string(200, 'x')), "");
+  EXPECT_EQ(put("green", "a", std::string(100, 'x')), "retained_max_bytes");
+  EXPECT_EQ(put("blue", "a", std::string(201, 'x')), "");
+  EXPECT_EQ(put("blue", "a", ""), "");
+  EXPECT_EQ(put("green", "a", std::string(100, 'x')), "");
+}
+
+// A store that all fronts share keeps the bounds; what it has every front has.
+TEST_F(Retained, AreNeverRefusedWhereTheStoreHasThem) {
+  for (const char* topic : {"a", "b", "c", "d", "e", "f"}) {
+    retained.learn("blue", message(topic, std::string(100, 'x')));
+  }
+  EXPECT_EQ(retained.size(), 6U);
+  EXPECT_EQ(retained.bound_reached("blue", *message("g", "x")), "retained_max_messages_per_tenant");
+  EXPECT_EQ(retained.bound_reached("blue", *message("a", "smaller")), "");
+  EXPECT_EQ(retained.bound_reached("blue", *message("a", std::string(101, 'x'))),
+            "retained_max_bytes_per_tenant");
+  EXPECT_EQ(retained.bound_reached("red", *message("a", "x")), "retained_max_messages");
+}
+
+TEST_F(Retained, LeaveRoomWhenTheyAreGone) {
+  const auto fill = [&] {
+    for (const char* topic : {"a", "b", "c"}) EXPECT_EQ(put("blue", topic, "x", now), "");
+    for (const char* topic : {"a", "b"}) EXPECT_EQ(put("red", topic, "x", now), "");
+  };
+  fill();
+  for (int i = 0; i < 10; ++i) retained.sweep(now, 100);
+  fill();
+  retained.clear();
+  fill();
 }
 
 TEST_F(Retained, AreNotFoundOnceTheyExpiredAndThenSwept) {

@@ -1,6 +1,8 @@
 #include "core/routes.h"
 
 #include <algorithm>
+#include <iterator>
+#include <limits>
 
 #include <sluice/base/check.h>
 #include <sluice/mqtt/topic.h>
@@ -50,11 +52,78 @@ void TenantRoutes::forget_if_empty(mqtt::GroupId group) {
   if (group != mqtt::kNoGroup && index_.group(group) == nullptr) shares_.erase(group);
 }
 
-TenantRoutes::TenantRoutes(std::size_t max_subscriptions, Random& random, mqtt::TopicLimits topics)
-    : index_({.max_subscriptions = max_subscriptions, .topics = topics}, random) {}
+TenantRoutes::TenantRoutes(std::size_t max_subscriptions, Total& total, Random& random,
+                           mqtt::TopicLimits topics)
+    : max_subscriptions_(max_subscriptions),
+      total_(total),
+      index_({.max_subscriptions = std::numeric_limits<std::size_t>::max(), .topics = topics},
+             random) {}
+
+void TenantRoutes::set_size() {
+  const std::size_t before = size_.exchange(index_.size(), std::memory_order_relaxed);
+  total_.size.fetch_add(index_.size() - before, std::memory_order_relaxed);
+}
+
+bool TenantRoutes::has_room_for(const SessionKey& key,
+                                const StoredSubscription& subscription) const {
+  const bool is_full = index_.size() >= max_subscriptions_ ||
+                       total_.size.load(std::memory_order_relaxed) >= total_.max;
+  if (!is_full) return true;
+  const auto id = ids_.find(key);
+  return id != ids_.end() &&
+         std::ranges::contains(subscribers_.at(id->second).filters,
+                               spelled_filter(subscription.filter, subscription.group));
+}
 
 TenantRoutes::Put TenantRoutes::put(const SessionKey& key, const StoredSubscription& subscription) {
   const std::lock_guard lock(mutex_);
+  if (!has_room_for(key, subscription)) {
+    return index_.size() >= max_subscriptions_ ? Put::kTenantFull : Put::kFull;
+  }
+  const Put put = add(key, subscription);
+  if (const auto id = ids_.find(key); id != ids_.end()) subscribers_[id->second].is_online = true;
+  return put;
+}
+
+void TenantRoutes::learn(const SessionKey& key, const StoredSubscription& subscription) {
+  const std::lock_guard lock(mutex_);
+  if (!is_online(key)) add(key, subscription);
+}
+
+void TenantRoutes::forget(const SessionKey& key, std::string_view filter, std::string_view group) {
+  const std::lock_guard lock(mutex_);
+  if (!is_online(key)) erase(key, spelled_filter(filter, group));
+}
+
+std::vector<std::string> TenantRoutes::replace(const SessionKey& key,
+                                               std::span<const StoredSubscription> subscriptions) {
+  const bool is_wide = std::ranges::any_of(subscriptions, &StoredSubscription::is_wide);
+  if (!is_wide && is_empty()) return {};
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> kept;
+  for (const StoredSubscription& subscription : subscriptions) {
+    if (!subscription.is_wide) continue;
+    add(key, subscription);
+    kept.push_back(spelled_filter(subscription.filter, subscription.group));
+  }
+  const auto id = ids_.find(key);
+  if (id == ids_.end()) return {};
+  Subscriber& subscriber = subscribers_[id->second];
+  subscriber.is_online = true;
+  std::vector<std::string> gone;
+  std::ranges::copy_if(
+      subscriber.filters, std::back_inserter(gone),
+      [&](const std::string& filter) { return !std::ranges::contains(kept, filter); });
+  for (const std::string& filter : gone) erase(key, filter);
+  return gone;
+}
+
+bool TenantRoutes::is_online(const SessionKey& key) const {
+  const auto id = ids_.find(key);
+  return id != ids_.end() && subscribers_.at(id->second).is_online;
+}
+
+TenantRoutes::Put TenantRoutes::add(const SessionKey& key, const StoredSubscription& subscription) {
   const auto [id, is_new_subscriber] = ids_.try_emplace(key, next_id_);
   if (is_new_subscriber) subscribers_[next_id_++] = {.key = key};
   std::vector<std::string>& filters = subscribers_[id->second].filters;
@@ -72,7 +141,7 @@ TenantRoutes::Put TenantRoutes::put(const SessionKey& key, const StoredSubscript
     }
     filters.push_back(std::move(filter));
   }
-  size_.store(index_.size(), std::memory_order_relaxed);
+  set_size();
   if (filters.empty()) {
     subscribers_.erase(id->second);
     ids_.erase(id);
@@ -92,14 +161,17 @@ TenantRoutes::Put TenantRoutes::put(const SessionKey& key, const StoredSubscript
 
 bool TenantRoutes::remove(const SessionKey& key, std::string_view filter, std::string_view group) {
   const std::lock_guard lock(mutex_);
+  return erase(key, spelled_filter(filter, group));
+}
+
+bool TenantRoutes::erase(const SessionKey& key, const std::string& filter) {
   const auto id = ids_.find(key);
-  const std::string name = spelled_filter(filter, group);
-  const auto shared = group_of(name);
-  if (id == ids_.end() || !index_.remove(id->second, name)) return false;
+  const auto shared = group_of(filter);
+  if (id == ids_.end() || !index_.remove(id->second, filter)) return false;
   forget_if_empty(shared);
-  size_.store(index_.size(), std::memory_order_relaxed);
+  set_size();
   const auto subscriber = subscribers_.find(id->second);
-  std::erase(subscriber->second.filters, name);
+  std::erase(subscriber->second.filters, filter);
   if (subscriber->second.filters.empty()) {
     subscribers_.erase(subscriber);
     ids_.erase(id);
@@ -118,7 +190,7 @@ std::vector<std::string> TenantRoutes::remove_all(const SessionKey& key) {
   for (const std::string& filter : filters) groups.push_back(group_of(filter));
   index_.remove_all(id->second, filters);
   for (const mqtt::GroupId group : groups) forget_if_empty(group);
-  size_.store(index_.size(), std::memory_order_relaxed);
+  set_size();
   subscribers_.erase(subscriber);
   ids_.erase(id);
   return filters;
@@ -139,12 +211,14 @@ std::vector<Target> TenantRoutes::match(std::string_view topic, const SessionKey
   std::vector<Target> targets;
   targets.reserve(result.targets.size());
   for (const auto& target : result.targets) {
+    const Subscriber& subscriber = subscribers_.at(target.subscriber);
     targets.push_back(
-        {.key = subscribers_.at(target.subscriber).key,
+        {.key = subscriber.key,
          .qos = target.qos,
          .retain_as_published = target.retain_as_published,
          .subscription_ids = {target.subscription_ids.begin(), target.subscription_ids.end()},
-         .share = target.group == mqtt::kNoGroup ? nullptr : shares_.at(target.group)});
+         .share = target.group == mqtt::kNoGroup ? nullptr : shares_.at(target.group),
+         .is_online = subscriber.is_online});
   }
   return targets;
 }
@@ -174,7 +248,7 @@ std::optional<Target> TenantRoutes::next_member(const mqtt::SharePtr& share,
 TenantRoutes& Routes::of(std::string_view tenant) {
   const std::lock_guard lock(mutex_);
   auto& routes = tenants_[std::string(tenant)];
-  if (!routes) routes = std::make_unique<TenantRoutes>(max_subscriptions_, random_, topics_);
+  if (!routes) routes = std::make_unique<TenantRoutes>(max_per_tenant_, total_, random_, topics_);
   return *routes;
 }
 

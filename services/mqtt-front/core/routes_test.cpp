@@ -1,5 +1,8 @@
 #include "core/routes.h"
 
+#include <thread>
+#include <vector>
+
 #include <sluice/testing/sim_random.h>
 
 #include <gmock/gmock.h>
@@ -49,7 +52,7 @@ TEST_F(RoutesOfATenant, AreBoundedAndTakeFiltersAlone) {
   for (const char* filter : {"a", "b", "c"}) routes.put(one, {.filter = filter});
   EXPECT_EQ(routes.put(one, {.filter = "c", .qos = Qos::kAtLeastOnce}),
             TenantRoutes::Put::kReplaced);
-  EXPECT_EQ(routes.put(two, {.filter = "d"}), TenantRoutes::Put::kFull);
+  EXPECT_EQ(routes.put(two, {.filter = "d"}), TenantRoutes::Put::kTenantFull);
   EXPECT_FALSE(routes.remove(two, "d", ""));
   EXPECT_TRUE(routes.remove(one, "a", ""));
   EXPECT_EQ(routes.put(two, {.filter = "d"}), TenantRoutes::Put::kNew);
@@ -62,8 +65,8 @@ TEST_F(RoutesOfATenant, SpareThePublisherWhereItWantsNoLocal) {
 }
 
 TEST_F(RoutesOfATenant, ChooseOneOfAGroupAndPreferWhoIsOnline) {
-  routes.put(one, {.filter = "a", .group = "g"});
-  routes.put(two, {.filter = "a", .group = "g"});
+  routes.learn(one, {.filter = "a", .group = "g"});
+  routes.learn(two, {.filter = "a", .group = "g"});
   routes.set_online(two, true);
   for (int i = 0; i < 4; ++i) EXPECT_THAT(keys("a"), ElementsAre("blue/d2"));
   routes.set_online(two, false);
@@ -75,7 +78,7 @@ TEST_F(RoutesOfATenant, ChooseOneOfAGroupAndPreferWhoIsOnline) {
 
 TEST_F(RoutesOfATenant, GiveAMessageOfAGroupToOneMemberAfterAnother) {
   const SessionKey three{"blue/d3"};
-  for (const SessionKey& key : {one, two, three}) routes.put(key, {.filter = "a", .group = "g"});
+  for (const SessionKey& key : {one, two, three}) routes.learn(key, {.filter = "a", .group = "g"});
   const auto first = routes.match("a", {}).at(0);
   ASSERT_TRUE(first.share);
   EXPECT_EQ(*first.share, "$share/g/a");
@@ -92,7 +95,7 @@ TEST_F(RoutesOfATenant, GiveAMessageOfAGroupToOneMemberAfterAnother) {
 
 TEST_F(RoutesOfATenant, PreferWhoIsOnlineForWhatIsGivenOnToo) {
   const SessionKey three{"blue/d3"};
-  for (const SessionKey& key : {one, two, three}) routes.put(key, {.filter = "a", .group = "g"});
+  for (const SessionKey& key : {one, two, three}) routes.learn(key, {.filter = "a", .group = "g"});
   const mqtt::SharePtr share = routes.match("a", {}).at(0).share;
   routes.set_online(three, true);
   routes.remove(one, "a", "g");
@@ -101,6 +104,51 @@ TEST_F(RoutesOfATenant, PreferWhoIsOnlineForWhatIsGivenOnToo) {
   routes.remove_all(two);
   routes.remove_all(three);
   EXPECT_FALSE(routes.next_member(share, std::vector{one})) << "the group is gone";
+}
+
+TEST_F(RoutesOfATenant, AreReplacedWhereASessionConnectsAgain) {
+  routes.learn(one, {.filter = "a", .qos = Qos::kAtMostOnce});
+  routes.learn(one, {.filter = "b"});
+  routes.learn(one, {.filter = "c", .group = "g"});
+  const mqtt::SharePtr share = routes.match("c", {}).at(0).share;
+  const std::vector<StoredSubscription> now{
+      {.filter = "a", .qos = Qos::kExactlyOnce, .is_wide = true},
+      {.filter = "c", .group = "g", .is_wide = true},
+      {.filter = "of its own"}};
+  EXPECT_THAT(routes.replace(one, now), ElementsAre("b"));
+  EXPECT_THAT(keys("b"), IsEmpty());
+  const auto targets = routes.match("a", {});
+  ASSERT_EQ(targets.size(), 1U);
+  EXPECT_EQ(targets[0].qos, Qos::kExactlyOnce);
+  EXPECT_TRUE(targets[0].is_online);
+  EXPECT_TRUE(routes.next_member(share, {})) << "its group is the same as before";
+  EXPECT_THAT(routes.replace(one, {}), UnorderedElementsAre("a", "$share/g/c"));
+  EXPECT_TRUE(routes.is_empty());
+}
+
+TEST_F(RoutesOfATenant, AreFoundWhileASessionConnectsAgain) {
+  const std::vector<StoredSubscription> kept{{.filter = "a/#", .is_wide = true},
+                                             {.filter = "b/#", .is_wide = true}};
+  routes.replace(one, kept);
+  std::jthread connecting([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) routes.replace(one, kept);
+  });
+  std::size_t missed = 0;
+  for (int i = 0; i < 20'000; ++i) missed += keys("b/x").empty() ? 1U : 0U;
+  EXPECT_EQ(missed, 0U);
+}
+
+TEST_F(RoutesOfATenant, OfWhoIsConnectedHereAreNotChangedByWhatIsToldLate) {
+  routes.put(one, {.filter = "a"});
+  routes.forget(one, "a", "");
+  routes.learn(one, {.filter = "b"});
+  EXPECT_THAT(keys("a"), ElementsAre("blue/d1"));
+  EXPECT_THAT(keys("b"), IsEmpty());
+  routes.set_online(one, false);
+  routes.learn(one, {.filter = "b"});
+  routes.forget(one, "a", "");
+  EXPECT_THAT(keys("a"), IsEmpty());
+  EXPECT_THAT(keys("b"), ElementsAre("blue/d1"));
 }
 
 TEST_F(RoutesOfATenant, ForgetASessionAltogether) {

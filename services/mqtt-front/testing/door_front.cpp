@@ -64,6 +64,7 @@ class Device final : public Link {
     take();
     is_open = false;
   }
+  bool has_unsent() const override { return false; }
   void read_again() override {}
   void pause_until(MonoTime) override {}
   void move_soon(std::size_t) override {}
@@ -230,10 +231,10 @@ struct DoorFront::Loop final : private SessionStore, private Authenticator {
                    Done<void> done) override {
     answer(std::move(done), Result<>());
   }
-  void put_retained(const mqtt::MessagePtr&, Done<void> done) override {
+  void put_retained(const mqtt::MessagePtr&, WhenAway, Done<void> done) override {
     answer(std::move(done), Result<>());
   }
-  void remove_retained(std::string_view, Done<void> done) override {
+  void remove_retained(std::string_view, WhenAway, Done<void> done) override {
     answer(std::move(done), Result<>());
   }
 

@@ -47,10 +47,10 @@ void FakeStore::answer(const std::string& call, Done<T> done, std::function<Resu
   ++answers_due;
   // What is written is written in the order of the calls; only the answer waits.
   Result<T> result = [&]() -> Result<T> {
-    if (const auto failure = failures.find(name); failure != failures.end()) {
-      return fail(Error(failure->second));
-    }
-    return work();
+    const auto failure = failures.find(name);
+    if (failure == failures.end()) return work();
+    if (does_what_fails) static_cast<void>(work());
+    return fail(Error(failure->second));
   }();
   tasks_.post([this, done = std::move(done), result = std::move(result)]() mutable {
     --answers_due;
@@ -133,13 +133,20 @@ void FakeStore::remove_subscription(const SessionKey& key, Epoch epoch, std::str
 
 void FakeStore::put_delivery(const SessionKey& key, Epoch epoch, const mqtt::Delivery& delivery,
                              Done<void> done) {
-  answer<void>(std::format("put_delivery {}", delivery.sequence), std::move(done),
-               [&]() -> Result<> {
-                 SLUICE_TRY_ASSIGN(Entry* const entry, owned_entry(key, epoch));
-                 entry->session.deliveries.push_back(delivery);
-                 entry->session.next_sequence = delivery.sequence + 1;
-                 return {};
-               });
+  answer<void>(
+      std::format("put_delivery {}", delivery.sequence), std::move(done), [&]() -> Result<> {
+        SLUICE_TRY_ASSIGN(Entry* const entry, owned_entry(key, epoch));
+        auto& kept = entry->session.deliveries;
+        const auto same = std::ranges::find(kept, delivery.sequence, &mqtt::Delivery::sequence);
+        if (same != kept.end()) {
+          *same = delivery;
+          return {};
+        }
+        kept.push_back(delivery);
+        entry->session.next_sequence =
+            std::max(entry->session.next_sequence, delivery.sequence + 1);
+        return {};
+      });
 }
 
 void FakeStore::update_delivery(const SessionKey& key, Epoch epoch,
@@ -162,6 +169,7 @@ void FakeStore::put_inbound(const SessionKey& key, Epoch epoch, std::uint16_t pa
                             Done<void> done) {
   answer<void>(std::format("put_inbound {}", packet_id), std::move(done), [&]() -> Result<> {
     SLUICE_TRY_ASSIGN(Entry* const entry, owned_entry(key, epoch));
+    std::erase(entry->session.inbound_qos2, packet_id);
     entry->session.inbound_qos2.push_back(packet_id);
     return {};
   });
@@ -227,18 +235,32 @@ void FakeStore::remove_wide(const SessionKey& key, std::string_view filter, std:
   });
 }
 
-void FakeStore::put_retained(const mqtt::MessagePtr& message, Done<void> done) {
-  answer<void>("put_retained " + message->topic, std::move(done), [&]() -> Result<> {
-    retained[message->topic] = message->payload;
-    return {};
-  });
+void FakeStore::put_retained(const mqtt::MessagePtr& message, WhenAway when_away, Done<void> done) {
+  answer<void>("put_retained " + message->topic,
+               later_if(when_away, message->topic, std::move(done)), [&]() -> Result<> {
+                 retained[message->topic] = message->payload;
+                 if (on_retained_put) tasks_.post([this, message] { on_retained_put(message); });
+                 return {};
+               });
 }
 
-void FakeStore::remove_retained(std::string_view topic, Done<void> done) {
-  answer<void>("remove_retained " + std::string(topic), std::move(done), [&]() -> Result<> {
-    retained.erase(std::string(topic));
-    return {};
-  });
+void FakeStore::remove_retained(std::string_view topic, WhenAway when_away, Done<void> done) {
+  std::string name(topic);
+  answer<void>("remove_retained " + name, later_if(when_away, name, std::move(done)),
+               [&]() -> Result<> {
+                 retained.erase(name);
+                 if (on_retained_removed) tasks_.post([this, name] { on_retained_removed(name); });
+                 return {};
+               });
+}
+
+Done<void> FakeStore::later_if(WhenAway when_away, const std::string& topic, Done<void> done) {
+  if (when_away == WhenAway::kFail) return done;
+  return [this, topic, done = std::move(done)](Result<> result) mutable {
+    const bool is_away = !result && result.error().code() == ErrorCode::kUnavailable;
+    if (is_away) retained_later.push_back(topic);
+    done(is_away ? Result<>() : std::move(result));
+  };
 }
 
 void FakeStore::give_up(const SessionKey& key, StoredSession session) {

@@ -97,8 +97,8 @@ class FakeStore final : public SessionStore {
                 Done<void> done) override;
   void remove_wide(const SessionKey& key, std::string_view filter, std::string_view group,
                    Done<void> done) override;
-  void put_retained(const mqtt::MessagePtr& message, Done<void> done) override;
-  void remove_retained(std::string_view topic, Done<void> done) override;
+  void put_retained(const mqtt::MessagePtr& message, WhenAway when_away, Done<void> done) override;
+  void remove_retained(std::string_view topic, WhenAway when_away, Done<void> done) override;
 
   struct Entry {
     bool is_owned = false;
@@ -118,13 +118,18 @@ class FakeStore final : public SessionStore {
   StoredWill take_will(const SessionKey& key);
   /// What a real store tells its listener.
   std::function<void(const SessionKey&, const std::vector<mqtt::Delivery>&)> on_ended{};
+  std::function<void(const mqtt::MessagePtr&)> on_retained_put{};
+  std::function<void(const std::string&)> on_retained_removed{};
 
   bool durable = false;
   /// Calls of this name fail with this error.
   std::map<std::string, Error> failures{};
+  /// These do all the same what was asked: their answers alone are lost.
+  bool does_what_fails = false;
   std::map<SessionKey, Entry> entries{};
   std::map<std::string, std::string> wide{};  // "key filter" -> group
   std::map<std::string, std::string> retained{};
+  std::vector<std::string> retained_later{};  // topics that are tried again, the store being away
   std::size_t max_queued = 1000;
   std::size_t answers_due = 0;  // asked and not answered yet
   std::vector<std::string> calls{};
@@ -133,6 +138,7 @@ class FakeStore final : public SessionStore {
   template <typename T>
   void answer(const std::string& call, Done<T> done, std::function<Result<T>()> work);
   Result<Entry*> owned_entry(const SessionKey& key, Epoch epoch);
+  Done<void> later_if(WhenAway when_away, const std::string& topic, Done<void> done);
   /// Hands out what may be given on of a session that has ended.
   void give_up(const SessionKey& key, StoredSession session);
 

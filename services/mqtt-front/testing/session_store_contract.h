@@ -83,6 +83,9 @@ class FrontUnderTest {
   virtual const FrontId& id() const = 0;
   virtual TestLoop& loop() = 0;
   RecordingListener& listener() { return listener_; }
+  /// Whether the front has heard of what it retains when that is answered: durable stores see to
+  /// it.
+  bool is_told_first() { return store().is_durable(); }
 
  private:
   RecordingListener listener_{};
@@ -121,6 +124,7 @@ class SessionStoreContract : public ::testing::TestWithParam<MakeSessionStore> {
   SessionStore::Claim claim(FrontUnderTest& front) { return claim(front, {.expiry_seconds = 100}); }
   Result<> release(FrontUnderTest& front, Epoch epoch, Release release);
   Result<SessionStore::Place> locate(FrontUnderTest& front);
+  Result<> retain(FrontUnderTest& front, const std::string& topic, const std::string& payload);
   Result<> enqueue(FrontUnderTest& front, const std::string& payload);
   Result<> enqueue(FrontUnderTest& front, const mqtt::Delivery& delivery);
   /// What both fronts were given of ended sessions: payloads, in order.

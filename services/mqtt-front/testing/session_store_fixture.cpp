@@ -123,8 +123,11 @@ SessionStoreConfig contract_config() {
   config.max_queued = 20;
   config.max_queued_bytes = 16_KiB;
   config.max_wide_subscriptions = 10;
+  config.max_tenant_wide_subscriptions = 6;
   config.max_retained = 10;
+  config.max_tenant_retained = 6;
   config.max_retained_bytes = 8_KiB;
+  config.max_tenant_retained_bytes = 6_KiB;
   config.front_lease = std::chrono::milliseconds(1000);
   config.session_outage = "keep";
   config.follow_interval = std::chrono::milliseconds(5);
@@ -203,6 +206,14 @@ Result<> SessionStoreContract::release(FrontUnderTest& front, Epoch epoch, Relea
 Result<SessionStore::Place> SessionStoreContract::locate(FrontUnderTest& front) {
   return wait_for<SessionStore::Place>(front.loop(), [&](Done<SessionStore::Place> done) {
     front.store().locate(key, std::move(done));
+  });
+}
+
+Result<> SessionStoreContract::retain(FrontUnderTest& front, const std::string& topic,
+                                      const std::string& payload) {
+  const auto message = message_of(topic, payload);
+  return wait_for<void>(front.loop(), [&](Done<void> done) {
+    front.store().put_retained(message, SessionStore::WhenAway::kFail, std::move(done));
   });
 }
 

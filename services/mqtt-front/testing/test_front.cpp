@@ -246,6 +246,16 @@ TestFront::TestFront(Options o, Setup setup)
                                                            .tenant_limits = tenant_limits,
                                                            .loop = setup.loop,
                                                            .loops = setup.loops});
+  store.on_retained_put = [this](const mqtt::MessagePtr& message) {
+    const StoredName name = split_stored_name(message->topic);
+    mqtt::Message unnamed = *message;
+    unnamed.topic = std::string(name.topic);
+    retained.learn(name.tenant, std::make_shared<const mqtt::Message>(std::move(unnamed)));
+  };
+  store.on_retained_removed = [this](const std::string& topic) {
+    const StoredName name = split_stored_name(topic);
+    retained.remove(name.tenant, name.topic);
+  };
   store.on_ended = [this](const SessionKey& key, const std::vector<mqtt::Delivery>& shared) {
     broker->on_session_ended(key, shared);
   };
@@ -254,10 +264,11 @@ TestFront::TestFront(Options o, Setup setup)
 /// Whatever a test did: once everything has come back, nothing may be left of clients that went.
 TestFront::~TestFront() {
   for (TestClient* client : std::vector(clients_)) client->lose();
+  store.failures.clear();  // else what is tried again would be so for ever
+  clock.advance(std::chrono::seconds(1));
   settle();
   sink.room = 1'000'000;
   sink.refuses.reset();
-  store.failures.clear();
   for (int round = 0; round < 5; ++round) {
     broker->retry_records();
     complete();
@@ -299,6 +310,7 @@ void TestFront::add_device(const std::string& device, const std::vector<AccessRu
 void TestFront::settle() {
   for (int round = 0; round < 3; ++round) {
     tasks.run();
+    broker->run_due();
     for (TestClient* client : std::vector(clients_)) client->turn();
   }
   tasks.run();

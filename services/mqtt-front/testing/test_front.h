@@ -54,11 +54,14 @@ class TestClient final : public Link {
   mqtt::Connect hello{};
   /// Reads nothing: the output grows.
   bool is_slow = false;
+  /// Its shell has taken some of the output and could not send it.
+  bool has_framed = false;
   std::optional<std::size_t> moves_to{};
 
   // Link
   void send_soon() override { has_output_ = true; }
   void close_soon() override { closes_ = true; }
+  bool has_unsent() const override { return has_framed; }
   void read_again() override {}
   void pause_until(MonoTime time) override { paused_until_ = time; }
   void move_soon(std::size_t loop) override { moves_to = loop; }

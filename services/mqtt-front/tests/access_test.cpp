@@ -2,6 +2,7 @@
 #include "platform.h"
 
 #include <chrono>
+#include <format>
 
 #include <sluice/testing/eventually.h>
 
@@ -141,6 +142,34 @@ TEST_F(Access, ACertificateOfAnotherDeviceOrAuthorityOrTimeIsRefused) {
   expired.valid_until = -1h;
   EXPECT_TRUE(fails(platform.ca().issue(expired), device));
   EXPECT_FALSE(fails(platform.ca().issue(request_for(device)), device));
+}
+
+TEST_F(Access, EachRefusalIsCountedOnce) {
+  const auto counted = [&](ReasonCode reason) {
+    return front.metric(
+        std::format(R"(sluice_mqtt_refused_total{{reason="{}"}})", to_string(reason)));
+  };
+  const Device device = platform.make_device();
+  auto wrong = device.session();
+  wrong.password = "sld_wrong";
+  auto nameless = device.session();
+  nameless.client_id = "no/name";
+  struct Case {
+    ReasonCode reason;
+    MqttClient::Options session;
+  };
+  const double before = front.metric("sluice_mqtt_refused_total");
+  for (const auto& [reason, session] : {Case{ReasonCode::kNotAuthorized, wrong},
+                                        Case{ReasonCode::kClientIdentifierNotValid, nameless}}) {
+    const double of_reason = counted(reason);
+    ASSERT_EQ(reason_of(session), reason);
+    EXPECT_EQ(counted(reason), of_reason + 1);
+  }
+  MqttClient malformed = front.client();  // refused by the protocol, before it is asked who it is
+  malformed.send_raw("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(malformed.wait_closed());
+  EXPECT_TRUE(sluice::testing::eventually(
+      [&] { return front.metric("sluice_mqtt_refused_total") == before + 3; }));
 }
 
 TEST_F(Access, AWrongTokenOrNoneIsRefused) {

@@ -1,17 +1,14 @@
 #include "mqtt_client.h"
 
 #include <array>
-#include <cerrno>
 #include <format>
 #include <stdexcept>
+#include <utility>
 
 #include <sluice/mqtt/decoder.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 namespace sluice::front::testing {
 namespace {
@@ -70,7 +67,8 @@ Received read_packet(const mqtt::Frame& frame, mqtt::Version version) {
       packet.reason_string = ack.reason_string;
       break;
     }
-    case PacketType::kSuback: {
+    case PacketType::kSuback:
+    case PacketType::kUnsuback: {
       const mqtt::FilterAck ack = value_of(mqtt::decode_filter_ack(frame, version));
       packet.packet_id = ack.packet_id;
       packet.reasons.assign(ack.reasons.begin(), ack.reasons.end());
@@ -91,24 +89,8 @@ Received read_packet(const mqtt::Frame& frame, mqtt::Version version) {
 
 }  // namespace
 
-MqttClient::MqttClient(const std::string& address) {
-  const std::size_t colon = address.rfind(':');
-  sockaddr_in target{};
-  target.sin_family = AF_INET;
-  target.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(colon + 1))));
-  if (::inet_pton(AF_INET, address.substr(0, colon).c_str(), &target.sin_addr) != 1) {
-    throw std::runtime_error("no address: " + address);
-  }
-  socket_ = net::Socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(socket_.fd(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0) {
-    throw std::runtime_error("cannot connect to " + address);
-  }
-  const int on = 1;
-  ::setsockopt(socket_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-}
-
 std::string MqttClient::upgrade(const std::string& path) {
-  write_all(
+  wire_.write(
       std::format("GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -119,52 +101,44 @@ std::string MqttClient::upgrade(const std::string& path) {
     if (!fill(deadline)) return unread_;
   }
   std::string answer = unread_.substr(0, unread_.find("\r\n"));
-  wire_ = unread_.substr(unread_.find("\r\n\r\n") + 4);
+  frames_ = unread_.substr(unread_.find("\r\n\r\n") + 4);
   unread_.clear();
   is_web_socket_ = true;
   return answer;
 }
 
-bool MqttClient::write_all(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = ::send(socket_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
-  }
-  return true;
-}
-
-bool MqttClient::send_raw(std::string_view bytes) { return write_all(bytes); }
-
 void MqttClient::set_receive_buffer(int bytes) {
-  ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  ::setsockopt(wire_.fd(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
-void MqttClient::half_close() { ::shutdown(socket_.fd(), SHUT_WR); }
+void MqttClient::set_send_limit(std::chrono::seconds limit) {
+  const timeval time{.tv_sec = limit.count(), .tv_usec = 0};
+  ::setsockopt(wire_.fd(), SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
 
-bool MqttClient::send(std::span<const std::byte> bytes) {
-  const std::string text = text_of(bytes);
-  if (!is_web_socket_) return write_all(text);
+void MqttClient::half_close() { ::shutdown(wire_.fd(), SHUT_WR); }
+
+bool MqttClient::send_mqtt(std::string_view bytes) {
+  if (!is_web_socket_) return wire_.write(bytes);
   // One binary frame, masked with zeroes: a mask is demanded, not what it is.
   std::string frame = "\x82";
-  if (text.size() < 126) {
-    frame += static_cast<char>(0x80 | text.size());
+  if (bytes.size() < 126) {
+    frame += static_cast<char>(0x80 | bytes.size());
   } else {
     frame += static_cast<char>(0x80 | 126);
-    frame += static_cast<char>(text.size() >> 8);
-    frame += static_cast<char>(text.size() & 0xFF);
+    frame += static_cast<char>(bytes.size() >> 8);
+    frame += static_cast<char>(bytes.size() & 0xFF);
   }
-  return write_all(frame + std::string(4, '\0') + text);
+  return wire_.write((frame + std::string(4, '\0')).append(bytes));
 }
 
 bool MqttClient::send_output() {
-  const bool is_sent = send(output_);
+  const bool is_sent = send_mqtt(text_of(output_));
   output_.clear();
   return is_sent;
 }
 
-bool MqttClient::send_connect(const Options& options) {
+std::string MqttClient::connect_bytes(const Options& options) {
   version_ = options.version;
   mqtt::Connect connect{.version = options.version,
                         .clean_start = options.clean_start,
@@ -175,7 +149,9 @@ bool MqttClient::send_connect(const Options& options) {
     connect.password = bytes_of(options.password);
   }
   mqtt::encode(connect, output_);
-  return send_output();
+  std::string bytes = text_of(output_);
+  output_.clear();
+  return bytes;
 }
 
 bool MqttClient::send_publish(const mqtt::Publish& publish) {
@@ -217,36 +193,30 @@ bool MqttClient::send_ping() {
 
 bool MqttClient::fill(Time deadline) {
   if (is_closed_) return false;
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-      deadline - std::chrono::steady_clock::now());
-  pollfd wait{.fd = socket_.fd(), .events = POLLIN, .revents = 0};
-  const int timeout = left.count() < 0 ? 0 : static_cast<int>(left.count());
-  const int ready = ::poll(&wait, 1, timeout);
-  if (ready < 0 && errno == EINTR) return true;
-  if (ready <= 0) return false;
   std::array<char, 16 * 1024> buffer;
-  const ssize_t got = ::recv(socket_.fd(), buffer.data(), buffer.size(), 0);
-  if (got <= 0) {
+  const std::ptrdiff_t got = wire_.read(buffer, deadline);
+  if (got < 0) return false;
+  if (got == 0) {
     is_closed_ = true;
     return false;
   }
-  (is_web_socket_ ? wire_ : unread_).append(buffer.data(), static_cast<std::size_t>(got));
+  (is_web_socket_ ? frames_ : unread_).append(buffer.data(), static_cast<std::size_t>(got));
   return true;
 }
 
 void MqttClient::unpack_frames() {
-  while (wire_.size() >= 2) {
-    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(wire_[i]); };
+  while (frames_.size() >= 2) {
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(frames_[i]); };
     std::size_t header = 2;
     std::size_t size = byte(1) & 0x7F;
     if (size == 126) {
-      if (wire_.size() < 4) return;
+      if (frames_.size() < 4) return;
       size = static_cast<std::size_t>(byte(2)) << 8 | byte(3);
       header = 4;
     }
-    if (wire_.size() < header + size) return;
-    if ((byte(0) & 0x0F) == 2) unread_.append(wire_, header, size);
-    wire_.erase(0, header + size);
+    if (frames_.size() < header + size) return;
+    if ((byte(0) & 0x0F) == 2) unread_.append(frames_, header, size);
+    frames_.erase(0, header + size);
   }
 }
 
@@ -289,11 +259,18 @@ Received MqttClient::publish(std::string_view topic, std::string_view payload,
   return expect(PacketType::kPuback);
 }
 
+std::string MqttClient::receive_raw(std::chrono::milliseconds timeout) {
+  const Time deadline = std::chrono::steady_clock::now() + timeout;
+  while (fill(deadline)) {
+  }
+  return is_web_socket_ ? std::exchange(frames_, {}) : std::exchange(unread_, {});
+}
+
 bool MqttClient::wait_closed(std::chrono::milliseconds timeout) {
   const Time deadline = std::chrono::steady_clock::now() + timeout;
   while (!is_closed_ && std::chrono::steady_clock::now() < deadline) {
     unread_.clear();
-    wire_.clear();
+    frames_.clear();
     fill(deadline);
   }
   return is_closed_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "wire.h"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +13,6 @@
 #include <sluice/mqtt/encoder.h>
 #include <sluice/mqtt/packet.h>
 #include <sluice/mqtt/protocol.h>
-#include <sluice/net/socket.h>
 
 namespace sluice::front::testing {
 
@@ -20,7 +21,7 @@ struct Received {
   mqtt::PacketType type{};
   mqtt::ReasonCode reason{};                // CONNACK, acknowledgements, DISCONNECT
   std::uint8_t connack_code = 0;            // CONNACK of MQTT 3, as it is on the wire
-  std::vector<mqtt::ReasonCode> reasons{};  // SUBACK
+  std::vector<mqtt::ReasonCode> reasons{};  // SUBACK, UNSUBACK
   std::uint16_t packet_id = 0;
   bool session_present = false;
   std::string topic{};
@@ -44,17 +45,26 @@ class MqttClient {
   };
 
   /// Connects TCP to host:port; throws when that fails.
-  explicit MqttClient(const std::string& address);
-  MqttClient(MqttClient&&) noexcept = default;
+  explicit MqttClient(const std::string& address) : wire_(address) {}
 
+  /// Shakes hands for TLS before anything else is said; throws when that fails.
+  void secure(const std::string& ca_file) { wire_.secure(ca_file); }
   /// Upgrades to WebSocket; what follows goes in frames. Gives the status line of the answer.
   std::string upgrade(const std::string& path);
-  /// Sends bytes as they are; false when the connection is gone.
-  bool send_raw(std::string_view bytes);
+  /// Sends bytes as they are, below WebSocket; false when the connection is gone.
+  bool send_raw(std::string_view bytes) { return wire_.write(bytes); }
+  /// Sends bytes of MQTT, over WebSocket in one frame.
+  bool send_mqtt(std::string_view bytes);
+  /// Everything that comes until the connection ends, below WebSocket.
+  std::string receive_raw(std::chrono::milliseconds timeout = std::chrono::seconds(15));
   void set_receive_buffer(int bytes);
+  /// After which what is sent counts as not sent; without TLS alone.
+  void set_send_limit(std::chrono::seconds limit);
   void half_close();
 
-  bool send_connect(const Options& options);
+  /// A CONNECT; from now on the client speaks its version.
+  std::string connect_bytes(const Options& options);
+  bool send_connect(const Options& options) { return send_mqtt(connect_bytes(options)); }
   bool send_publish(const mqtt::Publish& publish);
   bool send_publish(std::string_view topic, std::string_view payload, mqtt::Qos qos,
                     std::uint16_t packet_id, bool dup = false);
@@ -76,18 +86,16 @@ class MqttClient {
   bool is_closed() const { return is_closed_; }
 
  private:
-  using Time = std::chrono::steady_clock::time_point;
+  using Time = Wire::Time;
 
-  bool send(std::span<const std::byte> bytes);
   bool send_output();
-  bool write_all(std::string_view bytes);
   bool fill(Time deadline);
   void unpack_frames();
 
-  net::Socket socket_;
+  Wire wire_;
   mqtt::Version version_ = mqtt::Version::kV5;
   mqtt::Output output_;
-  std::string wire_;    // received and not unpacked, over WebSocket alone
+  std::string frames_;  // received and not unpacked, over WebSocket alone
   std::string unread_;  // received, of MQTT
   bool is_web_socket_ = false;
   bool is_closed_ = false;

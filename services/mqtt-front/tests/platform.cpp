@@ -82,6 +82,7 @@ Environment Platform::front_settings(const Environment& more) const {
       {"SLUICE_MQTT_LISTEN", "127.0.0.1:0"},
       {"SLUICE_MQTTS_LISTEN", "127.0.0.1:0"},
       {"SLUICE_WS_LISTEN", "127.0.0.1:0"},
+      {"SLUICE_WSS_LISTEN", "127.0.0.1:0"},
       {"SLUICE_MQTT_TLS_CERT_FILE", write("web.crt", web.cert_pem)},
       {"SLUICE_MQTT_TLS_KEY_FILE", write("web.key", web.key_pem)},
       {"SLUICE_MQTT_CLIENT_CA_FILE", write("ca.crt", ca().cert_pem())},
@@ -97,6 +98,21 @@ Environment Platform::front_settings(const Environment& more) const {
   settings.merge(surroundings_.settings());
   settings.merge(surroundings_.settings_of_grpc("mqtt-front"));
   return settings;
+}
+
+MqttClient Platform::open_secured(const Front& front, const std::string& listener) const {
+  MqttClient client = front.client(listener);
+  if (listener == "mqtts" || listener == "wss") client.secure(write("ca.crt", ca().cert_pem()));
+  return client;
+}
+
+MqttClient Platform::open(const Front& front, const std::string& listener) const {
+  MqttClient client = open_secured(front, listener);
+  if (listener.starts_with("ws")) {
+    const std::string answer = client.upgrade("/mqtt");
+    if (!answer.starts_with("HTTP/1.1 101")) throw std::runtime_error("no WebSocket: " + answer);
+  }
+  return client;
 }
 
 std::unique_ptr<Front> Platform::start_front(const Environment& more) const {

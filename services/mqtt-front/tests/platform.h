@@ -76,6 +76,11 @@ class Platform {
 
   /// Settings of a front as a local run has them; `more` wins.
   Environment front_settings(const Environment& more = {}) const;
+  /// A connection as far as the first byte of MQTT: TLS and WebSocket are there where the listener
+  /// has them.
+  MqttClient open(const Front& front, const std::string& listener) const;
+  /// As far as TLS alone.
+  MqttClient open_secured(const Front& front, const std::string& listener) const;
   /// One that is ready.
   std::unique_ptr<Front> start_front(const Environment& more = {}) const;
   crypto::TlsIdentity identity_of(const std::string& service) const {

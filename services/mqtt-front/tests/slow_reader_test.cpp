@@ -169,6 +169,33 @@ TEST_F(SlowReader, OfQos0HarmsNobodyAndLosesWhatItDoesNotRead) {
   }
 }
 
+// Nothing but what the WebSocket itself says waits for it, so that nothing else brings that on its
+// way again.
+TEST_F(SlowReader, OfPongsIsNotReadMeanwhileAndGetsThemAllAfterwards) {
+  constexpr int kMostPings = 200'000;
+  const std::string ping = std::string("\x89\xFD\0\0\0\0", 6) + std::string(125, 'x');
+  std::string some;
+  for (int i = 0; i < 100; ++i) some += ping;
+  const Device device = platform.make_device();
+  MqttClient slow = front->client("ws");
+  slow.set_send_limit(std::chrono::seconds(2));
+  ASSERT_THAT(slow.upgrade("/mqtt"), HasSubstr("101"));
+  ASSERT_EQ(slow.connect(device.session()).reason, ReasonCode::kSuccess);
+  const std::int64_t before = front->resident_kib();
+  int pings = 0;
+  while (pings < kMostPings && slow.send_raw(some)) pings += 100;
+  EXPECT_LT(pings, kMostPings) << "it is read for ever";
+  EXPECT_LT(front->resident_kib() - before, 8 * 1024);
+  const std::size_t expected = static_cast<std::size_t>(pings) * (2 + 125);
+  std::size_t pongs = 0;
+  EXPECT_TRUE(sluice::testing::eventually([&] {
+    pongs += slow.receive_raw(std::chrono::milliseconds(100)).size();
+    return pongs >= expected;
+  })) << pongs
+      << " of " << expected;
+  EXPECT_FALSE(slow.is_closed());
+}
+
 TEST_F(SlowReader, ThatIsToBeClosedIsClosedWithoutItsHelp) {
   begin_pass();
   const Device device = platform.make_device("talker");

@@ -108,11 +108,22 @@ void FrontProcess::Loop::Socket::pause_until(MonoTime time) {
 void FrontProcess::Loop::turn() {
   broker_->on_stored(sink_.poll());
   broker_->retry_records();
+  broker_->run_due();
   for (auto& [id, socket] : sockets_) read(*socket);
   for (auto socket = sockets_.begin(); socket != sockets_.end();) {
     socket = flush(*socket->second) ? std::next(socket) : sockets_.erase(socket);
   }
   serve_tasks();
+  look_again();
+}
+
+/// For what the broker does when some time has passed.
+void FrontProcess::Loop::look_again() {
+  if (!broker_->has_due() || std::exchange(looks_again_, true)) return;
+  thread_.later(front::Broker::kDueInterval, [this] {
+    looks_again_ = false;
+    turn();
+  });
 }
 
 void FrontProcess::Loop::read(Socket& socket) {

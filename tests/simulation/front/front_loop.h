@@ -87,6 +87,7 @@ class FrontProcess::Loop {
     void read_again() override { wants_turn = true; }
     void pause_until(MonoTime time) override;
     void move_soon(std::size_t) override {}
+    bool has_unsent() const override { return false; }  // its stream takes everything at once
 
     Loop& loop;
     const std::uint64_t id;
@@ -100,6 +101,7 @@ class FrontProcess::Loop {
   };
 
   void turn();
+  void look_again();
   void read(Socket& socket);
   bool flush(Socket& socket);
   void serve_tasks();
@@ -127,7 +129,7 @@ class FrontProcess::Loop {
   std::map<std::uint64_t, std::unique_ptr<Socket>> sockets_;
   std::uint64_t next_socket_ = 1;
   std::size_t tasks_due_ = 0;
-  bool turn_is_due_ = false;
+  bool looks_again_ = false;  // a turn is planned for what waits for time to pass
 };
 
 }  // namespace sluice::simulation

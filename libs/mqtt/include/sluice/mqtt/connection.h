@@ -88,10 +88,14 @@ class Connection {
   /// again with more behind it. Stops early while it may take no more: see wants_bytes().
   std::size_t on_bytes(MonoTime now, std::span<const std::byte> bytes, Output& out,
                        ConnectionEvents& events);
-  /// False while CONNECT is unanswered, and after the end. A client past its receive maximum is
-  /// closed with 0x93, [MQTT5-3.3.4-9]; MQTT 3 clients, which have no such number, are made to
-  /// wait: false as well until answers are given.
+  /// False while CONNECT is unanswered, while kMaxUnansweredFilters packets wait for
+  /// filters_done(), and after the end. A client past its receive maximum is closed with 0x93,
+  /// [MQTT5-3.3.4-9]; MQTT 3 clients, which have no such number, are made to wait: false as well
+  /// until answers are given.
   bool wants_bytes() const;
+  /// SUBSCRIBE and UNSUBSCRIBE packets. Most clients send one and wait; each may be costly to
+  /// answer.
+  static constexpr std::uint8_t kMaxUnansweredFilters = 4;
 
   /// Lets the client in. The session must outlive the connection or its next detach(), and no other
   /// connection may hold it. While the previous connection of the same session has unanswered()
@@ -186,6 +190,7 @@ class Connection {
   std::uint16_t client_topic_alias_maximum_ = 0;
   /// QoS 2 publishes half done on earlier connections: they are not in this one's receive maximum.
   std::uint16_t inherited_qos2_ = 0;
+  std::uint8_t unanswered_filters_ = 0;
   State state_ = State::kNew;
   Version version_ = Version::kV5;
   Qos maximum_qos_ = Qos::kExactlyOnce;

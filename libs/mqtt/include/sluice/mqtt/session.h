@@ -66,7 +66,10 @@ class Session {
     std::size_t max_queued = 1000;  // messages, under way ones included
     /// Of Message::size_bytes(). One message is taken whatever its size when nothing else waits.
     std::size_t max_queued_bytes = 1 << 20;
-    std::uint16_t max_inbound_qos2 = 100;
+    /// QoS 2 publishes of the client half done, two bytes each. Above what a client may have under
+    /// way, since those of earlier connections come on top. MQTT 3 clients know of no such number
+    /// and wait with PUBREL as they like; not reading them would keep PUBREL from coming.
+    std::uint16_t max_inbound_qos2 = 4096;
   };
   explicit Session(const Limits& limits);  // which must outlive it
   ~Session();
@@ -76,6 +79,17 @@ class Session {
   enum class Queued : std::uint8_t { kQueued, kFull };
   /// Puts a copy at the end; its sequence is returned through `delivery`. QoS 0 counts too.
   Queued enqueue(Delivery& delivery);
+  /// Takes out what was never sent and has expired, and tells of it; true when that makes room. For
+  /// when enqueue() has none: it does not look, since most queues are short and nothing in them is
+  /// old. Looks through the queue only when something in it may have expired.
+  bool drop_expired(MonoTime now, SessionChanges& changes);
+  /// Takes out again what was queued with this sequence, unless something of it was sent.
+  enum class Withdrawn : std::uint8_t {
+    kWithdrawn,
+    kUnderWay,  // it was sent, or sent in part: it stays
+    kDone,      // nothing more will be sent of it
+  };
+  Withdrawn withdraw(std::uint64_t sequence);
   /// Puts back what a store kept, in order, before anything else is done. What cannot be sent any
   /// more (no message, or released without a packet id) is passed over.
   void restore(Delivery delivery);
