@@ -87,7 +87,7 @@ DeviceSocket::~DeviceSocket() = default;
 bool DeviceSocket::start() {
   if (!loop_.loop().add(stream_.fd(), net::kStreamEvents, *this)) return false;
   heard_at_ = loop_.loop().now();
-  loop_.loop().arm(deadline_,
+  loop_.loop().arm(*this,
                    std::max<std::chrono::nanoseconds>(stranger_->connect_by - heard_at_, 1ms));
   if (client_ != nullptr) loop_.broker().claim(*client_);
   return true;
@@ -184,7 +184,7 @@ bool DeviceSocket::shake_hands() {
       peer.certificate = credential_of(*identity, plan_.tenant_uri_prefix);
     }
     if (SLUICE_PLANTED_BUG("front_is_patient_twice")) {
-      loop_.loop().arm(deadline_, plan_.connect_timeout);
+      loop_.loop().arm(*this, plan_.connect_timeout);
     }
   }
   client_ = &loop_.broker().open(*this, std::move(peer));
@@ -230,18 +230,18 @@ void DeviceSocket::arm_deadline() {
     next = (do_we_listen() ? heard_at_ : now) + limit;
   }
   if (paused_until_ > now) next = std::min(next, paused_until_);
-  if (next == MonoTime::max()) return deadline_.cancel();
-  loop_.loop().arm(deadline_, std::max<std::chrono::nanoseconds>(next - now, 1ms));
+  if (next == MonoTime::max()) return Timer::cancel();
+  loop_.loop().arm(*this, std::max<std::chrono::nanoseconds>(next - now, 1ms));
 }
 
 /// Whether everything that the client sent was read, so that its silence is its own.
 bool DeviceSocket::do_we_listen() const { return !is_readable_ && !has_untaken_; }
 
-void DeviceSocket::on_deadline() {
+void DeviceSocket::on_timer() {
   const MonoTime now = loop_.loop().now();
   if (stage_ == Stage::kClosing || closes_) return close("closed");
   // What the client sent meanwhile has not been read: its silence is ours.
-  if (loop_.is_fenced()) return loop_.loop().arm(deadline_, kFencedPause);
+  if (loop_.is_fenced()) return loop_.loop().arm(*this, kFencedPause);
   if (client_ == nullptr || !client_->is_accepted()) return close("connect_timeout");
   if (is_held_ && paused_until_ <= now) {
     heard_at_ = now;  // it was we who did not listen
@@ -261,7 +261,7 @@ void DeviceSocket::on_deadline() {
 void DeviceSocket::close_soon() {
   closes_ = true;
   // A peer that takes nothing would else keep what waits for it, and its place, for ever.
-  if (!SLUICE_PLANTED_BUG("front_waits_for_the_deaf")) loop_.loop().arm(deadline_, kLinger);
+  if (!SLUICE_PLANTED_BUG("front_waits_for_the_deaf")) loop_.loop().arm(*this, kLinger);
   send_soon();
 }
 
@@ -271,7 +271,7 @@ void DeviceSocket::finish_closing() {
   stream_.shutdown();
   stage_ = Stage::kClosing;
   unread_ = {};
-  loop_.loop().arm(deadline_, kLinger);
+  loop_.loop().arm(*this, kLinger);
   is_stranger_no_more();
   std::exchange(client_, nullptr)->on_gone("closed");
   is_readable_ = true;
@@ -282,7 +282,7 @@ void DeviceSocket::close(std::string_view reason) {
   if (is_closed()) return;
   loop_.loop().remove(stream_.fd());
   const int fd = stream_.fd();
-  deadline_.cancel();
+  Timer::cancel();
   stream_.close();
   is_stranger_no_more();
   if (client_ != nullptr) std::exchange(client_, nullptr)->on_gone(reason);
@@ -305,7 +305,7 @@ void DeviceSocket::move_now() {
   const auto target = static_cast<std::size_t>(moves_to_);
   const int fd = stream_.fd();
   loop_.loop().remove(fd);
-  deadline_.cancel();
+  Timer::cancel();
   Moved moved{.stream = std::move(stream_),
               .web_socket = std::move(web_socket_),
               .unread = std::move(unread_),

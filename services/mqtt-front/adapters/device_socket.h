@@ -41,7 +41,7 @@ struct WebSocketState {
 /// The stream of one client: takes it through what comes before MQTT (PROXY header, TLS, WebSocket)
 /// and then moves bytes between the kernel and the core. One owner: its loop. Idle, it holds no
 /// buffer.
-class DeviceSocket final : public net::FdHandler, public Link {
+class DeviceSocket final : public net::FdHandler, public Link, private net::Timer {
  public:
   /// `serial`: no other socket of the loop has it, for four billion of them.
   DeviceSocket(FrontLoop& loop, const ListenerPlan& plan, net::Stream stream,
@@ -84,14 +84,12 @@ class DeviceSocket final : public net::FdHandler, public Link {
 
  private:
   enum class Stage : std::uint8_t { kProxy, kHandshake, kUpgrade, kMqtt, kClosing };
-  struct Deadline final : net::Timer {
-    explicit Deadline(DeviceSocket& socket) : owner(socket) {}
-    void on_timer() override { owner.on_deadline(); }
-    DeviceSocket& owner;
-  };
 
   // net::FdHandler
   void on_ready(std::uint32_t events) override;
+  // net::Timer: its one deadline, for CONNACK, then for the keep-alive and the end of a pause, then
+  // for closing.
+  void on_timer() override;
   // Link
   void send_soon() override;
   void close_soon() override;
@@ -123,7 +121,6 @@ class DeviceSocket final : public net::FdHandler, public Link {
   void arm_deadline();
   bool do_we_listen() const;
   void move_now();
-  void on_deadline();
   void close(std::string_view reason);
 
   FrontLoop& loop_;
@@ -132,8 +129,7 @@ class DeviceSocket final : public net::FdHandler, public Link {
   Client* client_ = nullptr;
   std::unique_ptr<WebSocketState> web_socket_{};
   std::vector<std::byte>
-      unread_{};  // bytes taken from the kernel that wait for more, or for a turn
-  Deadline deadline_{*this};
+      unread_{};                   // bytes taken from the kernel that wait for more, or for a turn
   Strangers::Stranger* stranger_;  // the loop's; null from CONNACK on
   MonoTime heard_at_{};
   MonoTime paused_until_{};  // in the past: whether it owes more is to be asked

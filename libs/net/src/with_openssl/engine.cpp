@@ -19,7 +19,7 @@ Result<SslContextPtr> new_context(const char* ciphers12, const char* ciphers13) 
   if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1 ||
       SSL_CTX_set_cipher_list(context.get(), ciphers12) != 1 ||
       SSL_CTX_set_ciphersuites(context.get(), ciphers13) != 1 ||
-      SSL_CTX_set1_groups_list(context.get(), kGroups) != 1) {
+      SSL_CTX_set1_groups_list(context.get(), const_cast<char*>(kGroups)) != 1) {
     return fail(openssl_error("TLS context"));
   }
   SSL_CTX_set_options(context.get(), SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
