@@ -105,24 +105,55 @@ async def ctest(stack: Stack, arguments, tally: Tally) -> bool:
         return bool(programs)
 
 
-async def run_folder(stack: Stack, program: Path, build: Path, tally: Tally) -> None:
-    name = f"tests/{program.parent.name}"
-    print(f"\n== {name}", flush=True)
-    began = asyncio.get_running_loop().time()
-    environment = os.environ | stack.environment() | {"SLUICE_BUILD": str(build), "SLUICE_BIN_DIR": str(build / "bin")}
-    command = Process(name, [program], log=stack.data / "log" / f"{program.parent.name}.run", env=environment)
+async def _status_of(command: Process):
+    """Runs it to its end, or to the deadline."""
     try:
         await command.start()
-        status = await asyncio.wait_for(command.ended(), RUN_DEADLINE_S)
+        return await asyncio.wait_for(command.ended(), RUN_DEADLINE_S)
     except TimeoutError:
-        status = f"nothing within {RUN_DEADLINE_S} s"
+        return f"nothing within {RUN_DEADLINE_S} s"
     finally:
         await command.stop()
         command.kill_group()
-    output = command.log.read_text(errors="replace")
-    print(output, end="", flush=True)
+
+
+async def run_folder(stack: Stack, program: Path, build: Path, tally: Tally) -> None:
+    name = f"tests/{program.parent.name}"
+    began = asyncio.get_running_loop().time()
+    environment = os.environ | stack.environment() | {"SLUICE_BUILD": str(build), "SLUICE_BIN_DIR": str(build / "bin")}
+    command = Process(name, [program], log=stack.data / "log" / f"{program.parent.name}.run", env=environment)
+    output = ""
+    try:
+        status = await _status_of(command)
+        output = command.log.read_text(errors="replace")
+    except (Failure, OSError) as error:  # of this folder alone: the others go on
+        status = error
+    print(f"\n== {name}\n{output}", end="", flush=True)  # in one piece: others run beside it
     passed, failed = _verdict(output, status)
     tally.add(name, passed, failed, seconds=asyncio.get_running_loop().time() - began)
+
+
+async def run_folders(stack: Stack, arguments, tally: Tally) -> bool:
+    """As many at a time as there are jobs. Whether there was anything to run."""
+    programs = [program for program in sorted(SOURCE.glob("tests/*/run"))
+                if os.access(program, os.X_OK) and re.search(arguments.only or "", f"tests/{program.parent.name}")]
+    places = asyncio.Semaphore(arguments.jobs)
+
+    async def one(program: Path) -> None:
+        async with places:
+            await run_folder(stack, program, arguments.build, tally)
+
+    async with asyncio.TaskGroup() as runs:
+        for program in programs:
+            runs.create_task(one(program))
+    return bool(programs)
+
+
+def _job_count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return count
 
 
 async def test(arguments) -> int:
@@ -131,10 +162,7 @@ async def test(arguments) -> int:
         async with running(Stack(folder, FOR_TESTS, durable=False)) as stack:
             found = await ctest(stack, arguments, tally)
             if not arguments.label:
-                for program in sorted(SOURCE.glob("tests/*/run")):
-                    if os.access(program, os.X_OK) and re.search(arguments.only or "", f"tests/{program.parent.name}"):
-                        found = True
-                        await run_folder(stack, program, arguments.build, tally)
+                found = await run_folders(stack, arguments, tally) or found
     if not found:
         say("test", "no test matches")
         return 1
@@ -148,7 +176,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, default=SOURCE / "build/dev", help="the build folder (default: %(default)s)")
     parser.add_argument("--label", help="only C++ test programs with this label: unit or stack")
     parser.add_argument("--only", metavar="REGEX", help="only the C++ test programs and tests/ folders whose name matches")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=_job_count, default=os.cpu_count())
     arguments = parser.parse_args()
     arguments.build = arguments.build.resolve()
     try:

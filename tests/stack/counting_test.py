@@ -1,7 +1,16 @@
 """How `make test` counts: whatever is not a passed case is a failed one, and nothing counts twice."""
 
+import asyncio
+import io
+import sys
+import tempfile
 import unittest
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
+import run_tests
 from run_tests import _program_verdict, _verdict
 
 
@@ -55,6 +64,30 @@ class FolderOfTests(unittest.TestCase):
 
     def test_believes_a_good_last_line_and_status(self):
         self.assertEqual(_verdict("noise\n3 passed, 0 failed\n", 0), (3, []))
+
+
+class FoldersOfTests(unittest.TestCase):
+    def test_one_that_cannot_be_started_is_counted_and_in_no_others_way(self):
+        with tempfile.TemporaryDirectory() as name, redirect_stdout(io.StringIO()):
+            folder, tally = Path(name), run_tests.Tally()
+            for test, text in (("bad", "no program"), ("good", "#!/bin/sh\necho 3 passed, 0 failed\n")):
+                (folder / "tests" / test).mkdir(parents=True)
+                program = folder / "tests" / test / "run"
+                program.write_text(text)
+                program.chmod(0o755)
+            stack = SimpleNamespace(data=folder, environment=dict)
+            with mock.patch.object(run_tests, "SOURCE", folder):
+                asyncio.run(run_tests.run_folders(stack, SimpleNamespace(only=None, jobs=2, build=folder), tally))
+        self.assertEqual(tally.passed, 3)
+        self.assertEqual(len(tally.failed), 1)
+        self.assertIn("tests/bad", tally.failed[0])
+
+    def test_needs_a_job(self):
+        for text in ("0", "-1", "many"):
+            with (mock.patch.object(sys, "argv", ["run_tests.py", "--jobs", text]), mock.patch.object(run_tests, "test") as test,
+                  redirect_stderr(io.StringIO())):
+                self.assertRaises(SystemExit, run_tests.main)
+                test.assert_not_called()
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ class OwnRedis {
       throw std::runtime_error("redis-server did not start: " + process_->output());
     }
   }
-  void signal(int number) { process_->signal(number); }
+  void freeze() { process_->freeze(); }
+  void thaw() { process_->signal(SIGCONT); }
   void kill() {
     process_->signal(SIGKILL);
     process_->wait();
@@ -206,6 +207,23 @@ TEST(Client, RunsAScriptThatTheServerDoesNotKnowYet) {
   EXPECT_EQ(get(*fixture.client, key)->text(), "second");
 }
 
+TEST(Client, RunsAScriptManyTimesInFewRoundTrips) {
+  auto proxy = testing::FaultProxy::start(
+      {.target = testing::require_env("SLUICE_TEST_REDIS_URL").substr(8)});
+  ASSERT_TRUE(proxy);
+  Fixture fixture(config_for("redis://" + (*proxy)->address()));
+  const std::string key = testing::unique_name("script");
+  const Script script(std::format("return redis.call('INCRBY', KEYS[1], ARGV[1]) -- {}", key));
+  const std::vector<Script::Call> calls(1000, {.keys = {key}, .arguments = {"2"}});
+  std::int64_t sum = 0;
+  for (const auto& reply : script.call_all(*fixture.client, calls)) {
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->integer(), sum += 2);
+  }
+  EXPECT_EQ(sum, 2000);
+  EXPECT_LT((*proxy)->stats().round_trips, calls.size() / 5);
+}
+
 TEST(Client, RefusesMoreThanTheBoundAtOnceAndNamesIt) {
   auto proxy = testing::FaultProxy::start(
       {.target = testing::require_env("SLUICE_TEST_REDIS_URL").substr(8)});
@@ -235,12 +253,12 @@ TEST(Client, FailsAgainstAFrozenServerAndRecovers) {
   config.command_timeout = 200ms;
   Fixture fixture(config);
   ASSERT_TRUE(set(*fixture.client, "k", "before"));
-  redis.signal(SIGSTOP);
+  redis.freeze();
   const auto reply = get(*fixture.client, "k");
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code(), ErrorCode::kDeadlineExceeded);
   EXPECT_EQ(reply.error().reason(), "outcome_unknown");
-  redis.signal(SIGCONT);
+  redis.thaw();
   EXPECT_TRUE(eventually([&] { return get(*fixture.client, "k").has_value(); }));
 }
 
@@ -248,7 +266,7 @@ TEST(Client, SaysThatTheOutcomeIsUnknownWhenTheConnectionDiesUnderACommand) {
   OwnRedis redis;
   Fixture fixture(config_for("redis://" + redis.address()));
   ASSERT_TRUE(fixture.client->ping());
-  redis.signal(SIGSTOP);  // so that the command is sent and not answered
+  redis.freeze();  // so that the command is sent and not answered
   std::latch answered(1);
   Error error(ErrorCode::kUnknown, "");
   fixture.client->send(Command::on_key("k", {"INCR", "k"}), [&](Result<Reply> reply) {

@@ -262,6 +262,15 @@ void ChildProcess::signal(int number) {
   if (!impl_->status) ::kill(impl_->pid, number);
 }
 
+void ChildProcess::freeze() {
+  signal(SIGSTOP);
+  // Told when the last of its threads has stopped. Left there, as only its end is for the reaper.
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(pid()), &info, WSTOPPED | WNOWAIT) != 0 &&
+         errno == EINTR) {
+  }
+}
+
 std::optional<ExitStatus> ChildProcess::wait(std::chrono::milliseconds deadline) {
   std::unique_lock lock(impl_->mutex);
   impl_->changed.wait_for(lock, deadline, [&] { return impl_->status.has_value(); });

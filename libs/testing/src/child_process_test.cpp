@@ -2,6 +2,9 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <format>
+#include <fstream>
+#include <string>
 #include <system_error>
 
 #include <sluice/testing/eventually.h>
@@ -53,6 +56,19 @@ TEST(ChildProcess, AddsToTheEnvironmentAndWinsOverIt) {
       run_program(shell(script, {{"SLUICE_TEST_OF_CHILD", "own"}, {"SLUICE_TEST_ADDED", "a=b"}}))
           .standard_output,
       "own a=b\n");
+}
+
+TEST(ChildProcess, StandsStillOnceItIsFrozen) {
+  ChildProcess busy(shell("while :; do :; done"));
+  const auto state = [&] {
+    std::string name, pid, value;
+    std::ifstream(std::format("/proc/{}/stat", busy.pid())) >> pid >> name >> value;
+    return value;
+  };
+  busy.freeze();
+  EXPECT_EQ(state(), "T");
+  busy.signal(SIGCONT);
+  EXPECT_TRUE(eventually([&] { return state() != "T"; }));
 }
 
 TEST(ChildProcess, GivesTheProgramNoneOfOurFiles) {

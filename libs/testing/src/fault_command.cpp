@@ -118,10 +118,10 @@ bool act_on_direction(FaultProxy& proxy, const Words& words) {
 
 std::string describe(const FaultProxy::Stats& stats) {
   return std::format(
-      "connections={} open_connections={} refused={} bytes_up={} bytes_down={} dropped_bytes={} "
-      "lost_datagrams={}",
+      "connections={} open_connections={} refused={} bytes_up={} bytes_down={} round_trips={} "
+      "dropped_bytes={} lost_datagrams={}",
       stats.connections, stats.open_connections, stats.refused, stats.bytes_up, stats.bytes_down,
-      stats.dropped_bytes, stats.lost_datagrams);
+      stats.round_trips, stats.dropped_bytes, stats.lost_datagrams);
 }
 
 }  // namespace

@@ -103,6 +103,7 @@ TEST_F(TcpProxyTest, PassesBytesBothWaysAndCountsThem) {
   EXPECT_EQ(stats.open_connections, 1U);
   EXPECT_EQ(stats.bytes_up, 7U);
   EXPECT_EQ(stats.bytes_down, 6U);
+  EXPECT_EQ(stats.round_trips, 1U);
 }
 
 TEST_F(TcpProxyTest, PassesTheEndOfEachStreamOnItsOwn) {

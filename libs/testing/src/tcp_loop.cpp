@@ -20,6 +20,7 @@ struct Connection {
   Fd server;
   bool is_connected = false;  // to the server
   bool is_broken = false;
+  bool has_asked = false;  // the client, and has heard nothing since
   Link up;
   Link down;
 
@@ -122,6 +123,10 @@ class TcpLoop final : public ProxyLoop {
       return;
     }
     link.source_has_ended = size == 0;
+    if (size > 0 && std::exchange(connection.has_asked, direction == Direction::kUp) &&
+        direction == Direction::kDown) {
+      ++stats_.round_trips;
+    }
     if (link.discards) return;
     if (faults.faults.dropped) {
       stats_.dropped_bytes += static_cast<std::uint64_t>(size);

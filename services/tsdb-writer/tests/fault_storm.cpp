@@ -164,7 +164,7 @@ void FaultStorm::freeze_writer() {
   const bool is_held_up = report_.writers_frozen++ % 2 == 0;
   platform::ServiceProcess* full = is_held_up ? hold_up() : nullptr;
   platform::ServiceProcess& victim = full != nullptr ? *full : any_writer();
-  victim.process().signal(SIGSTOP);
+  victim.process().freeze();
   if (is_held_up) start_server();
   wait_until_taken_over();
   // What it holds is late by an hour then. One that was not held up may lead, and nobody else can

@@ -50,6 +50,9 @@ class ChildProcess {
   bool is_running() const;
   /// Nothing happens when it has ended already.
   void signal(int number);
+  /// SIGSTOP, and waits until it stands still: the signal alone returns while its threads still
+  /// run. SIGCONT lets it go on.
+  void freeze();
 
   /// Waits for its end; nullopt when the deadline passes first. Output is complete afterwards.
   std::optional<ExitStatus> wait(std::chrono::milliseconds deadline = std::chrono::seconds(30));

@@ -59,6 +59,9 @@ class FaultProxy {
     std::uint64_t refused = 0;           // over max_connections, refusing, or target unreachable
     std::uint64_t bytes_up = 0;          // passed on
     std::uint64_t bytes_down = 0;
+    /// Times that bytes came down after some had gone up, of TCP: what a client that waits for each
+    /// of its answers makes one of for each, and one that pipelines few for many.
+    std::uint64_t round_trips = 0;
     std::uint64_t dropped_bytes = 0;   // swallowed by `dropped`
     std::uint64_t lost_datagrams = 0;  // by `loss` or a full buffer
   };
