@@ -166,7 +166,8 @@ inline ImportQueue::Options queue_options(const Config& config) {
 
 inline DoorConfig door_config(const Config& config) {
   return {.timeout = std::min(config.door_timeout, config.postgres.statement_timeout),
-          .cache_ttl = std::chrono::duration_cast<std::chrono::seconds>(config.device_cache_ttl)};
+          .cache_ttl = std::chrono::duration_cast<std::chrono::seconds>(config.device_cache_ttl),
+          .max_answers_bytes = static_cast<std::size_t>(config.grpc.max_message.count) / 2};
 }
 
 /// The first operator of a new installation, where one is configured.

@@ -57,7 +57,8 @@ struct CredentialSecrets {
   std::string public_key{};     // JWT: PEM
 };
 
-/// Everything the registry knows of one device that may want to connect.
+/// What decides whether a device may connect and what it may do then; without metadata, which are
+/// the larger part of it and decide nothing.
 struct DeviceRecord {
   Resource device{};
   std::optional<Resource> device_class{};
@@ -76,7 +77,7 @@ struct CredentialRecord {
 /// What finds the credentials that a device may have presented.
 struct CredentialSearch {
   /// One or two, for no device presents more at a time. The first names the credential more
-  /// exactly, so what it finds comes first.
+  /// exactly, so what it finds comes first. None finds nothing.
   std::vector<std::string> lookup_keys{};
   std::string tenant{};          // empty: of any tenant
   std::string serial{};          // what the certificate says: who was registered with another is
@@ -163,7 +164,7 @@ class Transaction {
   virtual Result<Resource> insert_api_key(const Resource& key, std::string_view salt,
                                           std::string_view secret_hash) = 0;
   /// Replaces every field of the kind's shape and, of a device, status and status_reason. A new
-  /// revision in any case.
+  /// revision in any case, higher than the stored one and than the one given.
   virtual Result<Resource> update(const Resource& resource) = 0;
   /// kFailedPrecondition with reason "in_use" when other things refer to it.
   virtual Result<> remove(ResourceKind kind, std::string_view id) = 0;
@@ -178,10 +179,11 @@ class Transaction {
   virtual Result<DeviceRecord> device_record(std::string_view device_id) = 0;
   /// Ids of its credentials that are neither revoked nor expired, sorted.
   virtual Result<std::vector<std::string>> active_credential_ids(std::string_view device_id) = 0;
-  /// At most kMaxFoundCredentials, those first that would be let in, and of these those of the
+  /// What each search finds, in the order of the searches, in one statement for all: at most
+  /// kMaxFoundCredentials each, those that would be let in before others, and of these those of the
   /// first key: no number of others, revoked or another tenant's, hides one that may come in.
-  virtual Result<std::vector<CredentialRecord>> find_credentials(
-      const CredentialSearch& search) = 0;
+  virtual Result<std::vector<std::vector<CredentialRecord>>> find_credentials(
+      std::span<const CredentialSearch> searches) = 0;
   virtual Result<std::optional<ApiKeyRecord>> find_api_key(std::string_view id) = 0;
 
   /// Keeps the answer of a request whose key an AnswerStore has begun. kAborted with reason

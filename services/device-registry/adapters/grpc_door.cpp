@@ -70,6 +70,7 @@ class GrpcDoor::Service final : public DeviceRegistryService::CallbackService {
   Service(rpc::Server& server, Door& door, Registry& registry)
       : door_(door),
         authenticate_(server.method({.name = name_of("Authenticate"), .peers = fronts()})),
+        authenticate_many_(server.method({.name = name_of("AuthenticateMany"), .peers = fronts()})),
         lookup_(server.method({.name = name_of("Lookup"), .peers = fronts()})),
         verify_(server.method({.name = name_of("VerifyOperatorKey"), .peers = rest_services()})),
         authenticate_verdicts_(registry, "authenticate"),
@@ -85,6 +86,21 @@ class GrpcDoor::Service final : public DeviceRegistryService::CallbackService {
                         auto answer = door_.authenticate(r, asker_of(call));
                         if (answer) authenticate_verdicts_.count(*answer);
                         return answer;
+                      });
+  }
+
+  grpc::ServerUnaryReactor* AuthenticateMany(grpc::CallbackServerContext* context,
+                                             const AuthenticateManyRequest* request,
+                                             AuthenticateManyResponse* response) override {
+    return rpc::serve(authenticate_many_, context, request, response,
+                      [this](const rpc::Call& call, const AuthenticateManyRequest& r) {
+                        auto answers = door_.authenticate_many(r, asker_of(call));
+                        if (!answers) return answers;
+                        for (const AuthenticateAnswer& answer : answers->answers()) {
+                          if (answer.has_response())
+                            authenticate_verdicts_.count(answer.response());
+                        }
+                        return answers;
                       });
   }
 
@@ -111,6 +127,7 @@ class GrpcDoor::Service final : public DeviceRegistryService::CallbackService {
  private:
   Door& door_;
   rpc::Method& authenticate_;
+  rpc::Method& authenticate_many_;
   rpc::Method& lookup_;
   rpc::Method& verify_;
   Verdicts authenticate_verdicts_;

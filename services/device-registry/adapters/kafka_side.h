@@ -1,6 +1,7 @@
 #pragma once
 
 #include "adapters/presence_reader.h"
+#include "adapters/topic_repair.h"
 #include "ports.h"
 
 #include <memory>
@@ -12,10 +13,12 @@
 #include <sluice/log/logger.h>
 #include <sluice/metrics/metrics.h>
 #include <sluice/postgres/pool.h>
+#include <sluice/service/periodic_task.h>
 
 namespace sluice::registry {
 
-/// The Kafka side of the registry: publishes what changed, tells of refusals, follows presence.
+/// The Kafka side of the registry: publishes what changed, and anew what a restored database has
+/// lost; tells of refusals, follows presence.
 /// Nothing here is needed to answer a device, so Kafka may be down when it starts and while it
 /// runs.
 class KafkaSide final : public AuditTrail {
@@ -37,11 +40,21 @@ class KafkaSide final : public AuditTrail {
   void stop();
 
  private:
-  KafkaSide(std::unique_ptr<ChangePublisher> changes, std::unique_ptr<PresenceReader> presence)
-      : changes_(std::move(changes)), presence_(std::move(presence)) {}
+  struct World {
+    postgres::Pool& pool;
+    const Clock& clock;
+    Random& random;
+    const Logger& log;
+    Registry& registry;
+  };
+  KafkaSide(std::unique_ptr<ChangePublisher> changes, std::unique_ptr<PresenceReader> presence,
+            TopicRepair::OpenKafka open_kafka, const TopicRepair::Options& repair,
+            const World& world);
 
   const std::unique_ptr<ChangePublisher> changes_;
   const std::unique_ptr<PresenceReader> presence_;
+  TopicRepair repair_;
+  service::PeriodicTask repair_task_;  // last: it calls the one before
 };
 
 }  // namespace sluice::registry

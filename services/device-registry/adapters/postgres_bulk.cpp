@@ -45,7 +45,8 @@ Tokens tokens_of(std::span<const NewDevice> devices) {
 Result<std::vector<std::int64_t>> PostgresTransaction::reserve_revisions(std::size_t count) {
   SLUICE_TRY_ASSIGN(
       const Rows rows,
-      sql_.query("SELECT nextval('revision') AS revision FROM generate_series(1, $1::bigint)",
+      sql_.query("SELECT r.now + n AS revision FROM (SELECT next_revision() AS now) AS r, "
+                 "generate_series(0, $1::bigint - 1) AS n ORDER BY n",
                  {count}));
   std::vector<std::int64_t> revisions;
   revisions.reserve(count);

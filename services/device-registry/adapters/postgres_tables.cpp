@@ -119,10 +119,11 @@ std::string make_update(const Table& table) {
   for (const Column& column : table.columns) {
     if (column.use == Use::kField) sets += std::format("{} = ${}, ", column.name, next++);
   }
+  // Above the row's own revision even where the server's clock was set back.
   return std::format(
-      "UPDATE {} AS t SET {}revision = nextval('revision'), updated_at = now() WHERE {} RETURNING "
-      "{}",
-      table.name, sets, condition(table), table.shown());
+      "UPDATE {} AS t SET {}revision = greatest(t.revision + 1, ${}::bigint + 1, next_revision()), "
+      "updated_at = now() WHERE {} RETURNING {}",
+      table.name, sets, next, condition(table), table.shown());
 }
 
 Table make_table(std::string_view name, std::string_view id, std::span<const Column> columns) {
@@ -208,11 +209,16 @@ Resource read_shown(const postgres::Row& row, ResourceKind kind) {
   return resource;
 }
 
-std::string Table::columns_of(std::string_view alias, std::string_view prefix) const {
+std::string Table::columns_of(std::string_view alias, std::string_view prefix,
+                              Metadata metadata) const {
   std::string out =
       std::format("{0}.tenant_id AS {1}tenant, {0}.revision AS {1}revision", alias, prefix);
   for (const Column& column : columns) {
-    out += std::format(", {}.{} AS {}{}", alias, column.name, prefix, column.name);
+    if (metadata == Metadata::kNull && column.name == kMetadata.name) {
+      out += std::format(", NULL AS {}{}", prefix, column.name);
+    } else {
+      out += std::format(", {}.{} AS {}{}", alias, column.name, prefix, column.name);
+    }
   }
   return out;
 }

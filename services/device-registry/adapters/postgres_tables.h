@@ -34,7 +34,9 @@ struct Table {
   std::string_view id{};  // the column of Resource::id
   std::span<const Column> columns;
 
-  std::string columns_of(std::string_view alias, std::string_view prefix) const;
+  enum class Metadata : std::uint8_t { kRead, kNull };
+  std::string columns_of(std::string_view alias, std::string_view prefix,
+                         Metadata metadata = Metadata::kRead) const;
   /// columns_of("t", "") and, of a device, its presence: what operators are shown. Devices at the
   /// door are read without it.
   std::string shown() const;
@@ -42,7 +44,7 @@ struct Table {
   std::string find{};         // $1 tenant, $2 id
   std::string find_locked{};  // the same; rows that refer to it may be written meanwhile
   std::string insert{};       // $1 tenant, then insert_params()
-  std::string update{};       // $1 tenant, $2 id, then update_params()
+  std::string update{};       // $1 tenant, $2 id, then update_params(), then the revision to exceed
   std::string remove{};       // $1 tenant, $2 id
 };
 

@@ -79,33 +79,6 @@ Result<Resource> read_one(Result<Rows> rows, ResourceKind kind) {
   return read_shown(*row, kind);
 }
 
-std::optional<Resource> read_joined(const Row& row, ResourceKind kind, std::string_view prefix) {
-  if (row.is_null(std::format("{}tenant", prefix))) return std::nullopt;
-  return read_resource(row, kind, prefix);
-}
-
-DeviceRecord read_device_record(const Row& row) {
-  return {.device = read_resource(row, kDevice, "d_"),
-          .device_class = read_joined(row, kDeviceClass, "k_"),
-          .topic_policy = read_joined(row, kTopicPolicy, "p_"),
-          .is_tenant_active = row.get<bool>("is_tenant_active")};
-}
-
-/// A device with all that decides what it may do, in one statement: `d` is the device.
-const std::string kDeviceJoins =
-    " JOIN tenants AS t ON t.tenant_id = d.tenant_id"
-    " LEFT JOIN device_classes AS k ON k.tenant_id = d.tenant_id AND k.device_class_id = "
-    "d.device_class"
-    " LEFT JOIN topic_policies AS p ON p.tenant_id = k.tenant_id AND p.topic_policy_id = "
-    "k.topic_policy_id";
-
-std::string device_columns() {
-  return std::format("{}, {}, {}, t.status = 'active' AS is_tenant_active",
-                     table_of(kDevice).columns_of("d", "d_"),
-                     table_of(kDeviceClass).columns_of("k", "k_"),
-                     table_of(kTopicPolicy).columns_of("p", "p_"));
-}
-
 }  // namespace
 
 Result<Resource> PostgresTransaction::find(ResourceKind kind, std::string_view id, Lock lock) {
@@ -173,6 +146,7 @@ Result<Resource> PostgresTransaction::insert_api_key(const Resource& key, std::s
 Result<Resource> PostgresTransaction::update(const Resource& resource) {
   std::vector<Param> params{Param(resource.tenant), Param(resource.id)};
   add_params(resource, Column::Use::kField, params);
+  params.emplace_back(resource.revision);
   SLUICE_TRY_ASSIGN(
       Resource stored,
       read_one(sql_.query(trusted(table_of(resource.kind).update), params), resource.kind));
@@ -224,8 +198,9 @@ Result<Resource> PostgresTransaction::revoke(ResourceKind kind, std::string_view
   SLUICE_CHECK(kind == kCredential || kind == kApiKey);
   const Table& table = table_of(kind);
   const std::string text = std::format(
-      "UPDATE {} AS t SET revoked_at = coalesce(revoked_at, now()), revision = nextval('revision') "
-      "WHERE tenant_id = $1 AND {} = $2 RETURNING {}",
+      "UPDATE {} AS t SET revoked_at = coalesce(revoked_at, now()), "
+      "revision = greatest(t.revision + 1, next_revision()) WHERE tenant_id = $1 AND {} = $2 "
+      "RETURNING {}",
       table.name, table.id, table.columns_of("t", ""));
   return read_one(sql_.query(trusted(text), {scope_, id}), kind);
 }
@@ -252,90 +227,6 @@ Result<std::optional<Resource>> PostgresTransaction::ensure_device_class(std::st
   if (!rows) return fail(explain_write(rows.error()));
   const auto row = rows->optional();
   return row ? std::optional(read_resource(*row, kDeviceClass)) : std::nullopt;
-}
-
-Result<DeviceRecord> PostgresTransaction::device_record(std::string_view device_id) {
-  static const std::string kSelect =
-      std::format("SELECT {} FROM devices AS d{} WHERE d.tenant_id = $1 AND d.device_id = $2",
-                  device_columns(), kDeviceJoins);
-  SLUICE_TRY_ASSIGN(const Rows rows, sql_.query(trusted(kSelect), {scope_, device_id}));
-  const auto row = rows.optional();
-  if (!row) return not_found(kDevice);
-  return read_device_record(*row);
-}
-
-Result<std::vector<std::string>> PostgresTransaction::active_credential_ids(
-    std::string_view device_id) {
-  SLUICE_TRY_ASSIGN(
-      const Rows rows,
-      sql_.query("SELECT credential_id FROM credentials WHERE tenant_id = $1 AND device_id = $2 "
-                 "AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) "
-                 "ORDER BY credential_id",
-                 {scope_, device_id}));
-  std::vector<std::string> ids;
-  for (const Row& row : rows) ids.push_back(row.get<std::string>("credential_id"));
-  return ids;
-}
-
-Result<std::vector<CredentialRecord>> PostgresTransaction::find_credentials(
-    const CredentialSearch& search) {
-  if (search.lookup_keys.empty()) return std::vector<CredentialRecord>();
-  SLUICE_CHECK(search.lookup_keys.size() <= 2);
-  static const std::string kSelect = std::format(
-      "SELECT {}, c.salt, c.secret_hash, c.sealed_secret, c.public_key, c.lookup_key, "
-      "c.expires_at IS NOT NULL AND c.expires_at <= now() AS is_expired, {} "
-      "FROM credentials AS c JOIN devices AS d ON d.device_id = c.device_id AND d.tenant_id = "
-      "c.tenant_id{} "
-      "WHERE c.lookup_key IN ($1, $2) AND (c.serial IS NULL OR c.serial = $3) "
-      "AND (c.issuer IS NULL OR c.issuer = $4) ",
-      table_of(kCredential).columns_of("c", "c_"), device_columns(), kDeviceJoins);
-  // Those first that refusal_of() in core/door.cpp would let in.
-  static const std::string kOrder = std::format(
-      "ORDER BY c.revoked_at IS NULL AND (c.expires_at IS NULL OR c.expires_at > now()) "
-      "AND d.status = 'active' AND t.status = 'active' "
-      "AND ($5 = '' OR d.device_id::text = $5 OR coalesce(d.external_id = $5, false)) DESC, "
-      "c.lookup_key = $1 DESC LIMIT {}",
-      kMaxFoundCredentials);
-  static const std::string kOfAny = kSelect + kOrder;
-  // Two statements, so that the tenant is looked up in the index and others' rows are not even
-  // read.
-  static const std::string kOfOne = kSelect + "AND c.tenant_id = $6 " + kOrder;
-  std::vector<Param> params{search.lookup_keys.front(), search.lookup_keys.back(), search.serial,
-                            search.issuer, search.claimed_device};
-  if (!search.tenant.empty()) params.emplace_back(search.tenant);
-  SLUICE_TRY_ASSIGN(const Rows rows,
-                    sql_.query(trusted(search.tenant.empty() ? kOfAny : kOfOne), params));
-  std::vector<CredentialRecord> records;
-  for (const Row& row : rows) {
-    CredentialRecord& record = records.emplace_back();
-    record.credential = read_resource(row, kCredential, "c_");
-    record.secrets = {.lookup_key = row.get<std::string>("lookup_key"),
-                      .salt = row.optional_bytes("salt").value_or(""),
-                      .secret_hash = row.optional_bytes("secret_hash").value_or(""),
-                      .sealed_secret = row.optional_bytes("sealed_secret").value_or(""),
-                      .public_key = row.get<std::optional<std::string>>("public_key").value_or("")};
-    record.is_expired = row.get<bool>("is_expired");
-    record.device = read_device_record(row);
-  }
-  return records;
-}
-
-Result<std::optional<ApiKeyRecord>> PostgresTransaction::find_api_key(std::string_view id) {
-  static const std::string kSelect = std::format(
-      "SELECT {}, k.salt, k.secret_hash, k.revoked_at IS NOT NULL AS is_revoked, "
-      "k.expires_at IS NOT NULL AND k.expires_at <= now() AS is_expired, t.status = 'active' AS "
-      "is_tenant_active "
-      "FROM api_keys AS k JOIN tenants AS t ON t.tenant_id = k.tenant_id WHERE k.key_id = $1",
-      table_of(kApiKey).columns_of("k", ""));
-  SLUICE_TRY_ASSIGN(const Rows rows, sql_.query(trusted(kSelect), {id}));
-  const auto row = rows.optional();
-  if (!row) return std::optional<ApiKeyRecord>();
-  return std::optional(ApiKeyRecord{.key = read_resource(*row, kApiKey),
-                                    .salt = row->bytes("salt"),
-                                    .secret_hash = row->bytes("secret_hash"),
-                                    .is_expired = row->get<bool>("is_expired"),
-                                    .is_revoked = row->get<bool>("is_revoked"),
-                                    .is_tenant_active = row->get<bool>("is_tenant_active")});
 }
 
 Result<> PostgresTransaction::keep_answer(const TenantId& tenant, std::string_view subject,

@@ -27,7 +27,8 @@ class PostgresTransaction final : public Transaction {
   Result<std::optional<Resource>> ensure_device_class(std::string_view id) override;
   Result<DeviceRecord> device_record(std::string_view device_id) override;
   Result<std::vector<std::string>> active_credential_ids(std::string_view device_id) override;
-  Result<std::vector<CredentialRecord>> find_credentials(const CredentialSearch& search) override;
+  Result<std::vector<std::vector<CredentialRecord>>> find_credentials(
+      std::span<const CredentialSearch> searches) override;
   Result<std::optional<ApiKeyRecord>> find_api_key(std::string_view id) override;
   Result<> keep_answer(const TenantId& tenant, std::string_view subject, std::string_view key,
                        std::string_view sealed_answer) override;

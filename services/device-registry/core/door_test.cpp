@@ -5,7 +5,10 @@
 #include "testing/fake_vault.h"
 #include "testing/requests.h"
 
+#include <chrono>
+
 #include <sluice/base/encoding.h>
+#include <sluice/base/planted_bug.h>
 #include <sluice/testing/sim_clock.h>
 #include <sluice/testing/sim_random.h>
 
@@ -14,6 +17,7 @@
 namespace sluice::registry {
 namespace {
 
+using namespace std::chrono_literals;
 namespace proto = ::sluice::device::v1;
 
 using testing::admin_of;
@@ -219,7 +223,6 @@ TEST_F(DoorTest, AJwtOfAKeyWithoutAnEndEndsTheSession) {
 }
 
 TEST_F(DoorTest, UsesTheStoreForNoLongerThanItsAskerWaits) {
-  using namespace std::chrono_literals;
   const Written device = new_device();
   proto::LookupRequest lookup;
   lookup.set_tenant("blue");
@@ -247,6 +250,99 @@ TEST_F(DoorTest, UsesTheStoreForNoLongerThanItsAskerWaits) {
   EXPECT_EQ(ask_all(clock.mono() + 1us),
             std::vector(3, std::optional(ErrorCode::kDeadlineExceeded)));
   EXPECT_TRUE(store.timeouts.empty());
+}
+
+TEST_F(DoorTest, AnswersEachOfManyQuestionsByItself) {
+  const Written first = new_device();
+  const Written second = new_device("red");
+  const Written gone = new_device();
+  ASSERT_TRUE(catalog.set_device_status(admin_of("blue"), gone.resource.id, DeviceStatus::kRevoked,
+                                        "lost", {}));
+  proto::AuthenticateManyRequest request;
+  *request.add_questions() = with_token(first);
+  request.add_questions()->set_address("192.0.2.7");  // of no kind
+  *request.add_questions() = with_token(gone);
+  *request.add_questions() = with_token(second);
+  request.add_questions()->set_token("nonsense");
+  *request.add_questions() = with_token(first);
+  *request.add_questions() = with_certificate(std::string("unit\0", 5), 'x');
+  store.timeouts.clear();
+  const auto answers = door.authenticate_many(request, {.service = "mqtt-front"});
+  ASSERT_TRUE(answers) << answers.error().message();
+  ASSERT_EQ(answers->answers_size(), 7);
+  const auto device = [&](int i) { return answers->answers(i).response().identity().device(); };
+  const auto refusal = [&](int i) { return answers->answers(i).response().refusal().reason(); };
+  EXPECT_EQ(device(0), first.resource.id);
+  EXPECT_EQ(answers->answers(1).failure().code(), static_cast<int>(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(refusal(2), proto::REFUSAL_REASON_DEVICE_REVOKED);
+  EXPECT_EQ(device(3), second.resource.id);
+  EXPECT_EQ(answers->answers(3).response().identity().tenant(), "red");
+  EXPECT_EQ(refusal(4), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  EXPECT_EQ(device(5), first.resource.id);
+  EXPECT_EQ(refusal(6), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  EXPECT_EQ(trail.records.size(), 3U) << "each refusal is audited, and nothing else";
+  EXPECT_EQ(store.timeouts.size(), 1U) << "the store is asked once for all";
+}
+
+// What AnswersEachOfManyQuestionsByItself is there for. The proof stands in the way of a mix-up.
+TEST_F(DoorTest, NobodyIsLetInByAnothersCandidates) {
+  const ScopedPlantedBug bug("door_answers_the_next");
+  proto::AuthenticateManyRequest request;
+  for (int i = 0; i < 3; ++i) *request.add_questions() = with_token(new_device());
+  const auto answers = door.authenticate_many(request, {});
+  ASSERT_TRUE(answers);
+  for (const auto& answer : answers->answers()) {
+    EXPECT_EQ(answer.response().refusal().reason(), proto::REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  }
+}
+
+TEST_F(DoorTest, TakesABoundedNumberOfQuestions) {
+  proto::AuthenticateManyRequest request;
+  EXPECT_EQ(door.authenticate_many(request, {}).error().code(), ErrorCode::kInvalidArgument);
+  for (int i = 0; i < kMaxQuestions; ++i) request.add_questions()->set_token("nonsense");
+  EXPECT_TRUE(door.authenticate_many(request, {}));
+  request.add_questions();
+  const auto refused = door.authenticate_many(request, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().faults().front().field, "questions");
+}
+
+TEST_F(DoorTest, AnswersNoMoreAtOnceThanFitsIntoAMessage) {
+  Door narrow(store, vault, trail, clock, random, {.max_answers_bytes = 1000});
+  proto::AuthenticateManyRequest request;
+  for (int i = 0; i < 8; ++i) *request.add_questions() = with_token(new_device());
+  const auto answers = narrow.authenticate_many(request, {});
+  ASSERT_TRUE(answers);
+  EXPECT_GE(answers->answers_size(), 1);
+  EXPECT_LT(answers->answers_size(), 8);
+  const int last = answers->answers_size() - 1;
+  EXPECT_LE(answers->ByteSizeLong() - answers->answers(last).ByteSizeLong(), 1000U + 3 * 8);
+}
+
+/// Each refusal takes so long.
+class SlowTrail final : public AuditTrail {
+ public:
+  explicit SlowTrail(sluice::testing::SimClock& clock) : clock_(clock) {}
+  void record(const common::v1::AuditRecord&) override { clock_.advance(10ms); }
+
+ private:
+  sluice::testing::SimClock& clock_;
+};
+
+TEST_F(DoorTest, AnswersNoMoreAtOnceThanThereIsTimeFor) {
+  SlowTrail slow(clock);
+  proto::AuthenticateManyRequest request;
+  for (int i = 0; i < 8; ++i) request.add_questions()->set_token("nonsense");
+  const auto answers_within = [&](std::chrono::milliseconds budget, const Asker& asker) {
+    Door bounded(store, vault, slow, clock, random, {.max_judging = budget});
+    const auto answers = bounded.authenticate_many(request, asker);
+    EXPECT_TRUE(answers);
+    return answers ? answers->answers_size() : 0;
+  };
+  EXPECT_EQ(answers_within(1h, {}), 8);
+  EXPECT_EQ(answers_within(25ms, {}), 3);
+  EXPECT_EQ(answers_within(0ms, {}), 1) << "or the same would be asked for ever";
+  EXPECT_EQ(answers_within(1h, {.deadline = clock.mono() + 35ms}), 4);
 }
 
 TEST_F(DoorTest, NeedsACredential) {

@@ -3,6 +3,7 @@
 #include "core/credential.h"
 #include "core/json.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <sluice/base/encoding.h>
@@ -121,7 +122,15 @@ Result<Presented> present_any(const proto::AuthenticateRequest& request, const V
 
 Result<Presented> present(const proto::AuthenticateRequest& request, const Vault& vault) {
   SLUICE_TRY_ASSIGN(Presented presented, present_any(request, vault));
-  presented.search.claimed_device = request.claimed_device();
+  CredentialSearch& search = presented.search;
+  search.claimed_device = request.claimed_device();
+  // PostgreSQL has no text with a zero byte, so it is nobody's. The statement must not be made to
+  // fail by it: others' searches may be in it too.
+  const auto has_zero = [](const std::string& text) { return text.contains('\0'); };
+  if (std::ranges::any_of(search.lookup_keys, has_zero) || has_zero(search.tenant) ||
+      has_zero(search.serial) || has_zero(search.issuer) || has_zero(search.claimed_device)) {
+    search.lookup_keys.clear();
+  }
   return presented;
 }
 

@@ -6,10 +6,16 @@
 
 #include <format>
 
+#include <sluice/base/ids.h>
+
 namespace sluice::registry {
 namespace {
 
 namespace proto = ::sluice::device::v1;
+
+// In keys of control.devices; '$' is not a character of ids.
+constexpr std::string_view kClassKind = "$class/";
+constexpr std::string_view kPolicyKind = "$policy/";
 
 std::uint32_t count_at(const Json& object, std::string_view name) {
   return static_cast<std::uint32_t>(integer_at(object, name));
@@ -116,14 +122,36 @@ proto::DeviceLimits limits_of(const std::optional<Resource>& device_class) {
 std::string change_key(ResourceKind kind, const TenantId& tenant, std::string_view id) {
   switch (kind) {
     case ResourceKind::kDeviceClass:
-      return std::format("{}/$class/{}", tenant.value(), id);
+      return std::format("{}/{}{}", tenant.value(), kClassKind, id);
     case ResourceKind::kTopicPolicy:
-      return std::format("{}/$policy/{}", tenant.value(), id);
+      return std::format("{}/{}{}", tenant.value(), kPolicyKind, id);
     case ResourceKind::kTenant:
       return std::format("{}/$tenant", id);
     default:
       return std::format("{}/{}", tenant.value(), id);
   }
+}
+
+std::optional<Resource> parse_change_key(std::string_view key) {
+  const std::size_t slash = key.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  Resource named{.kind = ResourceKind::kDevice};
+  named.tenant = TenantId(std::string(key.substr(0, slash)));
+  std::string_view id = key.substr(slash + 1);
+  if (id == "$tenant") {
+    named.kind = ResourceKind::kTenant;
+    id = named.tenant.value();
+  } else if (id.starts_with(kClassKind)) {
+    named.kind = ResourceKind::kDeviceClass;
+    id.remove_prefix(kClassKind.size());
+  } else if (id.starts_with(kPolicyKind)) {
+    named.kind = ResourceKind::kTopicPolicy;
+    id.remove_prefix(kPolicyKind.size());
+  }
+  if (!check_id(named.tenant.value(), "tenant") || !check_id(id, "id")) return std::nullopt;
+  if (named.kind == ResourceKind::kDevice && !Uuid::parse(id)) return std::nullopt;
+  named.id = id;
+  return named;
 }
 
 OutboxRecord device_record(const Resource& device,

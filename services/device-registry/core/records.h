@@ -34,6 +34,8 @@ device::v1::DeviceLimits limits_of(const std::optional<Resource>& device_class);
 
 /// The key of a thing's record on control.devices; see device_change.proto.
 std::string change_key(ResourceKind kind, const TenantId& tenant, std::string_view id);
+/// What such a key names: kind, tenant and id are set. nullopt for what is no key of ours.
+std::optional<Resource> parse_change_key(std::string_view key);
 
 /// The present state of a device.
 OutboxRecord device_record(const Resource& device,

@@ -232,21 +232,11 @@ class FakeTransaction final : public Transaction {
     std::ranges::sort(ids);
     return ids;
   }
-  Result<std::vector<CredentialRecord>> find_credentials(const CredentialSearch& search) override {
-    std::vector<CredentialRecord> records;
-    for (const auto& [key, resource] : rows_.resources) {
-      if (resource.kind != ResourceKind::kCredential || !sees(resource.tenant)) continue;
-      const CredentialSecrets& secrets = rows_.secrets.at(resource.id);
-      if (!std::ranges::contains(search.lookup_keys, secrets.lookup_key)) continue;
-      if (!search.tenant.empty() && search.tenant != resource.tenant.value()) continue;
-      const auto device = rows_.resources.find(
-          {ResourceKind::kDevice, resource.tenant, text_at(resource.fields, "device_id")});
-      records.push_back({.credential = resource,
-                         .secrets = secrets,
-                         .is_expired = is_expired(resource),
-                         .device = record_of(device->second)});
-    }
-    return records;
+  Result<std::vector<std::vector<CredentialRecord>>> find_credentials(
+      std::span<const CredentialSearch> searches) override {
+    std::vector<std::vector<CredentialRecord>> found;
+    for (const CredentialSearch& search : searches) found.push_back(candidates(search));
+    return found;
   }
   Result<std::optional<ApiKeyRecord>> find_api_key(std::string_view id) override {
     for (const auto& [key, resource] : rows_.resources) {
@@ -359,7 +349,8 @@ class FakeTransaction final : public Transaction {
                     .with_fault(std::move(pointer), "is taken"));
   }
   Resource& put(Resource resource) {
-    resource.revision = ++rows_.revision;
+    rows_.revision = std::max(rows_.revision, resource.revision) + 1;
+    resource.revision = rows_.revision;
     const char* stamp = resource.kind == ResourceKind::kDevice ? "registered_at" : "created_at";
     if (!resource.fields.contains(stamp)) resource.fields[stamp] = now();
     resource.fields["updated_at"] = now();
@@ -431,17 +422,37 @@ class FakeTransaction final : public Transaction {
     const auto expires = parse_rfc3339(text_at(resource.fields, "expires_at"));
     return expires && *expires <= store_.clock_.wall();
   }
+  std::vector<CredentialRecord> candidates(const CredentialSearch& search) const {
+    std::vector<CredentialRecord> records;
+    for (const auto& [key, resource] : rows_.resources) {
+      if (resource.kind != ResourceKind::kCredential || !sees(resource.tenant)) continue;
+      const CredentialSecrets& secrets = rows_.secrets.at(resource.id);
+      if (!std::ranges::contains(search.lookup_keys, secrets.lookup_key)) continue;
+      if (!search.tenant.empty() && search.tenant != resource.tenant.value()) continue;
+      const auto device = rows_.resources.find(
+          {ResourceKind::kDevice, resource.tenant, text_at(resource.fields, "device_id")});
+      records.push_back({.credential = resource,
+                         .secrets = secrets,
+                         .is_expired = is_expired(resource),
+                         .device = record_of(device->second)});
+    }
+    return records;
+  }
   DeviceRecord record_of(const Resource& device) const {
-    DeviceRecord record{.device = device, .is_tenant_active = is_active(device.tenant)};
+    DeviceRecord record{.device = bare(device), .is_tenant_active = is_active(device.tenant)};
     const auto device_class = rows_.resources.find(
         {ResourceKind::kDeviceClass, device.tenant, text_at(device.fields, "device_class")});
     if (device_class == rows_.resources.end()) return record;
-    record.device_class = device_class->second;
+    record.device_class = bare(device_class->second);
     const auto policy =
         rows_.resources.find({ResourceKind::kTopicPolicy, device.tenant,
                               text_at(device_class->second.fields, "topic_policy_id")});
-    if (policy != rows_.resources.end()) record.topic_policy = policy->second;
+    if (policy != rows_.resources.end()) record.topic_policy = bare(policy->second);
     return record;
+  }
+  static Resource bare(Resource resource) {
+    resource.fields.erase("metadata");
+    return resource;
   }
   static bool holds(const Comparison& term, const Resource& resource) {
     using enum Comparison::Operator;

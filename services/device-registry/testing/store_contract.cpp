@@ -1,7 +1,11 @@
 #include "testing/store_contract.h"
 
+#include "core/credential.h"
+
 #include <algorithm>
 #include <format>
+#include <ranges>
+#include <string_view>
 
 #include <sluice/base/encoding.h>
 #include <sluice/device/v1/device_change.pb.h>
@@ -332,6 +336,107 @@ TEST_P(StoreContract, LetsADeviceInByItsToken) {
       catalog.set_device_status(blue, written->resource.id, DeviceStatus::kQuarantined, "odd", {}));
   EXPECT_EQ(door.authenticate(request, {})->refusal().reason(),
             device::v1::REFUSAL_REASON_DEVICE_QUARANTINED);
+}
+
+TEST_P(StoreContract, ReadsNoMetadataForTheDoor) {
+  const Json metadata{{"site", "north"}};
+  create(blue, ResourceKind::kTopicPolicy,
+         {{"topic_policy_id", "p"}, {"rules", Json::array()}, {"metadata", metadata}});
+  create(blue, ResourceKind::kDeviceClass,
+         {{"device_class_id", "meter"}, {"topic_policy_id", "p"}, {"metadata", metadata}});
+  const auto made =
+      catalog.create(blue, ResourceKind::kDevice, new_device({{"metadata", metadata}}), {});
+  ASSERT_TRUE(made) << made.error().message();
+  const auto expect_bare = [](const DeviceRecord& record) {
+    EXPECT_EQ(text_at(record.device.fields, "device_class"), "meter");
+    EXPECT_FALSE(record.device.fields.contains("metadata"));
+    EXPECT_FALSE(record.device_class.value().fields.contains("metadata"));
+    EXPECT_FALSE(record.topic_policy.value().fields.contains("metadata"));
+  };
+  const CredentialSearch search{
+      .lookup_keys = {token_lookup_key(text_at(made->shown_once, "auth_token").substr(4, 12))}};
+  const auto read = store.run(
+      Scope::all_tenants(), {.mode = Mode::kRead}, [&](Transaction& transaction) -> Result<> {
+        SLUICE_TRY_ASSIGN(const auto found, transaction.find_credentials({&search, 1}));
+        EXPECT_EQ(found.front().size(), 1U);
+        for (const CredentialRecord& record : found.front()) expect_bare(record.device);
+        return {};
+      });
+  EXPECT_TRUE(read);
+  const auto looked_up = store.run(
+      Scope::of(blue.tenant), {.mode = Mode::kRead}, [&](Transaction& transaction) -> Result<> {
+        SLUICE_TRY_ASSIGN(const DeviceRecord record, transaction.device_record(made->resource.id));
+        expect_bare(record);
+        return {};
+      });
+  EXPECT_TRUE(looked_up);
+}
+
+TEST_P(StoreContract, FindsForEachOfManyQuestionsItsOwnDevice) {
+  const auto written = [&](const Caller& caller, const Json& more = Json::object()) {
+    auto made = catalog.create(caller, ResourceKind::kDevice, new_device(more), {});
+    EXPECT_TRUE(made) << made.error().message();
+    return *std::move(made);
+  };
+  device::v1::AuthenticateManyRequest request;
+  std::vector<std::string> expected;  // a device's id, or why it is refused
+  const auto ask = [&](std::string answer) {
+    expected.push_back(std::move(answer));
+    return request.add_questions();
+  };
+  const auto reason = [](device::v1::RefusalReason of) {
+    return device::v1::RefusalReason_Name(of);
+  };
+  std::vector<Written> devices;
+  for (int i = 0; i < 6; ++i) devices.push_back(written(i % 2 == 0 ? blue : red));
+  // Last to first, so that no order of rows is that of the questions by chance.
+  for (const Written& device : std::views::reverse(devices)) {
+    ask(device.resource.id)->set_token(text_at(device.shown_once, "auth_token"));
+  }
+  ask(devices[1].resource.id)->set_token(text_at(devices[1].shown_once, "auth_token"));
+  ask(reason(device::v1::REFUSAL_REASON_UNKNOWN_CREDENTIAL))
+      ->set_token("sld_" + std::string(12, 'x') + "_" + std::string(43, 's'));
+  ask(reason(device::v1::REFUSAL_REASON_UNKNOWN_CREDENTIAL))->set_token("nonsense");
+
+  const Json certificate{{"kind", "certificate"}, {"common_name", "unit-7"}};
+  ASSERT_TRUE(catalog.add_credential(blue, devices[0].resource.id, certificate, {}));
+  ASSERT_TRUE(catalog.add_credential(red, devices[1].resource.id, certificate, {}));
+  const auto certified = [](device::v1::AuthenticateRequest* question, std::string tenant) {
+    question->mutable_certificate()->set_common_name("unit-7");
+    question->mutable_certificate()->set_fingerprint_sha256(std::string(32, 'f'));
+    question->mutable_certificate()->set_tenant_hint(std::move(tenant));
+  };
+  certified(ask(devices[1].resource.id), "red");
+  certified(ask(reason(device::v1::REFUSAL_REASON_AMBIGUOUS_TENANT)), "");
+  certified(ask(devices[0].resource.id), "blue");
+
+  const Written gone = written(blue);
+  ASSERT_TRUE(
+      catalog.set_device_status(blue, gone.resource.id, DeviceStatus::kQuarantined, "odd", {}));
+  ask(reason(device::v1::REFUSAL_REASON_DEVICE_QUARANTINED))
+      ->set_token(text_at(gone.shown_once, "auth_token"));
+  const Written named = written(blue, {{"external_id", "serial-1"}});
+  for (const char* claimed : {"serial-1", "serial-2"}) {
+    const bool is_own = std::string_view(claimed) == "serial-1";
+    auto* question =
+        ask(is_own ? named.resource.id : reason(device::v1::REFUSAL_REASON_WRONG_DEVICE));
+    question->set_token(text_at(named.shown_once, "auth_token"));
+    question->set_claimed_device(claimed);
+  }
+
+  const auto answers = door.authenticate_many(request, {});
+  ASSERT_TRUE(answers) << answers.error().message();
+  ASSERT_EQ(answers->answers_size(), request.questions_size());
+  for (int i = 0; i < answers->answers_size(); ++i) {
+    const device::v1::AuthenticateResponse& answer = answers->answers(i).response();
+    EXPECT_EQ(answer.has_refusal() ? reason(answer.refusal().reason()) : answer.identity().device(),
+              expected[static_cast<std::size_t>(i)])
+        << i;
+    // Together or alone, it is the same.
+    const auto alone = door.authenticate(request.questions(i), {});
+    ASSERT_TRUE(alone);
+    EXPECT_EQ(alone->SerializeAsString(), answer.SerializeAsString()) << i;
+  }
 }
 
 TEST_P(StoreContract, ImportsAllDevicesOfAnUpload) {

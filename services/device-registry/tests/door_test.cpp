@@ -42,6 +42,9 @@ class Caller {
   Result<AuthenticateResponse> authenticate(const AuthenticateRequest& request) {
     return client_.call(&Client::Stub::Authenticate, request);
   }
+  Result<AuthenticateManyResponse> authenticate_many(const AuthenticateManyRequest& request) {
+    return client_.call(&Client::Stub::AuthenticateMany, request);
+  }
   AuthenticateResponse token(const std::string& text) {
     AuthenticateRequest request;
     request.set_token(text);
@@ -121,6 +124,28 @@ TEST_F(Door, AWrongTokenProvesNothing) {
   token.back() = token.back() == 'A' ? 'Q' : 'A';
   EXPECT_EQ(front.token(token).refusal().reason(), REFUSAL_REASON_UNKNOWN_CREDENTIAL);
   EXPECT_EQ(front.token("sld_nonsense").refusal().reason(), REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+}
+
+TEST_F(Door, AnswersToManyQuestionsAreEachToItsOwn) {
+  AuthenticateManyRequest request;
+  std::vector<std::string> devices;
+  for (int i = 0; i < 8; ++i) {
+    const Json device = make_device();
+    devices.push_back(id_of(device));
+    request.add_questions()->set_token(device["auth_token"]);
+  }
+  request.add_questions();
+  request.add_questions()->set_token("sld_nonsense");
+  const auto answers = front.authenticate_many(request);
+  ASSERT_TRUE(answers) << answers.error().message();
+  ASSERT_EQ(answers->answers_size(), 10);
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const AuthenticateAnswer& answer = answers->answers(static_cast<int>(i));
+    EXPECT_EQ(answer.response().identity().device(), devices[i]);
+  }
+  EXPECT_EQ(answers->answers(8).failure().code(), static_cast<int>(ErrorCode::kInvalidArgument));
+  EXPECT_EQ(answers->answers(9).response().refusal().reason(), REFUSAL_REASON_UNKNOWN_CREDENTIAL);
+  EXPECT_EQ(front.authenticate_many({}).error().code(), ErrorCode::kInvalidArgument);
 }
 
 TEST_F(Door, AClaimToBeAnotherDeviceIsRefused) {
@@ -290,6 +315,7 @@ TEST_F(Door, EachMethodAnswersItsServicesAlone) {
   AuthenticateRequest request;
   request.set_token(make_device()["auth_token"]);
   EXPECT_EQ(service.authenticate(request).error().code(), ErrorCode::kPermissionDenied);
+  EXPECT_EQ(service.authenticate_many({}).error().code(), ErrorCode::kPermissionDenied);
   EXPECT_EQ(front.verify(tenant.operator_).error().code(), ErrorCode::kPermissionDenied);
   Caller unknown(registry, "some-tool");
   EXPECT_EQ(unknown.lookup(tenant.id, "x").error().code(), ErrorCode::kPermissionDenied);

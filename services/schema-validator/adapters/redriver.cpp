@@ -22,17 +22,22 @@ struct Outgoing {
 
 using Place = std::pair<std::int32_t, std::int64_t>;  // partition and offset
 
-/// The records at those places, as far as Kafka has them. Neighbours are read together; between
-/// two that lie far apart is a second read.
-Result<std::map<Place, std::string>> read_all(kafka::PartitionReader& reader,
-                                              const std::vector<RejectionRow>& rows,
-                                              std::chrono::milliseconds timeout) {
+struct Records {
+  std::map<Place, std::string> found{};
+  std::size_t bytes = 0;
+};
+
+/// The records at those places, as far as Kafka has them, until there are that many bytes: the last
+/// of them is the last that was looked for. Neighbours are read together; between two that lie far
+/// apart is a second read.
+Result<Records> read_some(kafka::PartitionReader& reader, const std::vector<RejectionRow>& rows,
+                          std::size_t enough_bytes, std::chrono::milliseconds timeout) {
   constexpr std::int64_t kMaxGap = 500;  // records that are read for nothing
   std::map<std::int32_t, std::vector<std::int64_t>> wanted;
   for (const RejectionRow& row : rows) {
     wanted[row.place.partition].push_back(row.place.offset);
   }
-  std::map<Place, std::string> found;
+  Records records;
   for (auto& [partition, offsets] : wanted) {
     std::ranges::sort(offsets);
     for (std::size_t from = 0; from < offsets.size();) {
@@ -45,14 +50,16 @@ Result<std::map<Place, std::string>> read_all(kafka::PartitionReader& reader,
           .last = {}};
       SLUICE_TRY(reader.read({&stretch, 1}, timeout, [&](const kafka::RecordView& record) {
         if (std::ranges::binary_search(offsets, record.offset.value()) && record.value) {
-          found[{partition, record.offset.value()}] = *record.value;
+          records.found[{partition, record.offset.value()}] = *record.value;
+          records.bytes += record.value->size();
         }
-        return true;
+        return records.bytes < enough_bytes;
       }));
+      if (records.bytes >= enough_bytes) return records;
       from = to;
     }
   }
-  return found;
+  return records;
 }
 
 }  // namespace
@@ -106,18 +113,26 @@ Result<> Redriver::run(std::stop_token stop) {
 
 Result<bool> Redriver::send_batch(Redrive& redrive) {
   SLUICE_TRY_ASSIGN(const RejectionSelection selection, parse_selection(redrive.selection));
-  SLUICE_TRY_ASSIGN(const auto rows, store_.list_in_log_order(TenantId(redrive.tenant), selection,
-                                                              redrive.cursor, options_.batch));
+  SLUICE_TRY_ASSIGN(auto rows, store_.list_in_log_order(TenantId(redrive.tenant), selection,
+                                                        redrive.cursor, options_.batch));
   if (rows.empty()) {
     redrive.state = "succeeded";
     SLUICE_TRY(store_.advance_redrive(redrive, redrive.cursor));
     return false;
   }
-  SLUICE_TRY_ASSIGN(const auto found, read_all(*reader_, rows, options_.timeout));
+  const auto place_of = [](const RejectionRow& row) {
+    return Place(row.place.partition, row.place.offset);
+  };
+  SLUICE_TRY_ASSIGN(const Records read,
+                    read_some(*reader_, rows, options_.batch_bytes, options_.timeout));
+  const auto& found = read.found;
+  if (read.bytes >= options_.batch_bytes) {
+    std::erase_if(rows, [&](const auto& row) { return place_of(row) > found.rbegin()->first; });
+  }
   std::vector<Outgoing> outgoing;
   std::int64_t missing = 0;
   for (const RejectionRow& row : rows) {
-    const auto bytes = found.find({row.place.partition, row.place.offset});
+    const auto bytes = found.find(place_of(row));
     telemetry::v1::RejectedMessage message;
     // One that was rejected because it is no message at all has nothing to be tried again with.
     if (bytes == found.end() || !message.ParseFromString(bytes->second) ||

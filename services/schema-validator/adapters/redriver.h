@@ -33,7 +33,8 @@ class Redriver {
  public:
   struct Options {
     std::int64_t per_second = 1'000;
-    std::int64_t batch = 200;
+    std::int64_t batch = 200;                        // messages
+    std::size_t batch_bytes = std::size_t{8} << 20;  // the last one may exceed it
     std::chrono::milliseconds timeout{30'000};
   };
 

@@ -153,6 +153,23 @@ TEST_F(RedriverTest, AFailedBatchIsSentAgainAndNothingBehindItBefore) {
   EXPECT_THAT(std::vector(all.end() - 4, all.end()), ElementsAre("0", "1", "2", "3"));
 }
 
+TEST_F(RedriverTest, ABatchOfLargeMessagesEndsAtItsBytes) {
+  const std::string large(1'000, 'x');
+  for (int i = 0; i < 3; ++i) reject("a", std::to_string(i) + large, 0);
+  for (int i = 3; i < 5; ++i) reject("b", std::to_string(i) + large, 1);
+  begin("fix");
+  Redriver one({.batch = 100, .batch_bytes = 1'500, .timeout = 5s}, *database.pool, store, sender,
+               kafka.partition_reader(), clock, log, registry);
+  for (const std::size_t sent_by_then : {2U, 4U, 5U}) {
+    ASSERT_TRUE(run(one));
+    EXPECT_EQ(payloads().size(), sent_by_then);
+  }
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(payloads()[static_cast<std::size_t>(i)][0], '0' + i);
+  ASSERT_TRUE(run(one));
+  EXPECT_EQ(state("fix").state, "succeeded");
+  EXPECT_EQ(state("fix").missing, 0);
+}
+
 TEST_F(RedriverTest, TakesTurnsAmongRedrives) {
   for (int i = 0; i < 4; ++i) reject("a", std::to_string(i), 0);
   begin("one");

@@ -192,10 +192,10 @@ Result<SchemaStore::Registration> SchemaStore::register_version(std::string_view
                   "document, registered_by) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *",
                   {options.tenant, schema_id, decision.version.major, decision.version.minor,
                    name_of(decision.kind), decision.document, options.by}));
-    SLUICE_TRY(
-        sql.execute("UPDATE schemas SET revision = nextval('revision'), updated_at = now() "
-                    "WHERE tenant_id = $1 AND schema_id = $2",
-                    {options.tenant, schema_id}));
+    SLUICE_TRY(sql.execute(
+        "UPDATE schemas SET revision = greatest(revision + 1, next_revision()), updated_at = now() "
+        "WHERE tenant_id = $1 AND schema_id = $2",
+        {options.tenant, schema_id}));
     Registration registration{.row = read_version(inserted.one()), .is_new = true};
     const std::string key = key_of(schema_id, decision.version);
     SLUICE_TRY(tell(sql, options, key, change_of(options, registration.row), "schema/" + key));

@@ -77,7 +77,7 @@ Result<UnitRow> SchemaStore::put_unit(const UnitRow& unit, const WriteOptions& o
         sql.query("INSERT INTO units (tenant_id, name, base, factor, shift, aliases) "
                   "VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, name) DO UPDATE SET "
                   "base = $3, factor = $4, shift = $5, aliases = $6, "
-                  "revision = nextval('revision'), updated_at = now() "
+                  "revision = greatest(units.revision + 1, next_revision()), updated_at = now() "
                   "WHERE units.revision = $7 RETURNING *",
                   {options.tenant, unit.name, unit.base, unit.factor, unit.offset, unit.aliases,
                    revision_of(found)}));
@@ -157,7 +157,8 @@ Result<PolicyRow> SchemaStore::put_policy(const PolicyRow& policy, const WriteOp
         const Rows rows,
         sql.query("INSERT INTO outlier_policies (tenant_id, schema_id, metric, settings) "
                   "VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, schema_id, metric) DO UPDATE "
-                  "SET settings = $4, revision = nextval('revision'), updated_at = now() "
+                  "SET settings = $4, revision = greatest(outlier_policies.revision + 1, "
+                  "next_revision()), updated_at = now() "
                   "WHERE outlier_policies.revision = $5 RETURNING *",
                   {options.tenant, policy.schema_id, policy.metric, JsonView{policy.settings},
                    revision_of(found)}));

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include <sluice/testing/child_process.h>
 #include <sluice/testing/environment.h>
 
 #include <libpq-fe.h>
@@ -140,6 +141,29 @@ int TestDatabase::terminate_backends() const {
       query_value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
                   "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type "
                   "= 'client backend'"));
+}
+
+void TestDatabase::dump(const std::filesystem::path& file) const {
+  run_client("pg_dump", {"--clean", "--if-exists", "--file", file.string()});
+}
+
+void TestDatabase::restore(const std::filesystem::path& file) const {
+  terminate_backends();
+  run_client("psql", {"--quiet", "--no-psqlrc", "--single-transaction", "--set", "ON_ERROR_STOP=1",
+                      "--file", file.string()});
+  terminate_backends();  // who has come back meanwhile and saw what was before
+}
+
+void TestDatabase::run_client(const std::string& program,
+                              std::vector<std::string> arguments) const {
+  arguments.push_back("--dbname=" + url_);
+  const auto result = sluice::testing::run_program({.program = "/usr/bin/" + program,
+                                                    .arguments = std::move(arguments),
+                                                    .environment = {{"PGPASSWORD", password_}},
+                                                    .address_file = false});
+  if (result.status.code != 0) {
+    throw std::runtime_error(std::format("{}: {}", program, result.standard_error));
+  }
 }
 
 }  // namespace sluice::postgres::testing

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <sluice/postgres/config.h>
 
@@ -38,7 +40,14 @@ class TestDatabase {
   /// Kills every other backend of this database, as a restart or failover does. Gives their number.
   int terminate_backends() const;
 
+  /// What pg_dump makes of it, and back to that: whoever is connected is cut off, as by a server
+  /// whose backup is played in. Both throw what the program says on failure.
+  void dump(const std::filesystem::path& file) const;
+  void restore(const std::filesystem::path& file) const;
+
  private:
+  void run_client(const std::string& program, std::vector<std::string> arguments) const;
+
   std::string name_;
   std::string role_;
   std::string url_;
