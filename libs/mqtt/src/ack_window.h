@@ -50,6 +50,8 @@ class AckWindow {
   std::size_t open() const { return open_; }
 
   void release_memory();
+  /// What it points to.
+  void prefetch() const { entries_.prefetch(); }
 
  private:
   enum class State : std::uint8_t { kAwaited, kRepeated, kFinished };

@@ -33,6 +33,12 @@ void Connection::release_memory() {
   if (traffic_->inbound_aliases.empty() && traffic_->outbound_aliases.empty()) traffic_.reset();
 }
 
+void Connection::prefetch(PrefetchStep step) const {
+  if (!traffic_) return;
+  if (step == PrefetchStep::kPointees) sluice::prefetch(traffic_.get(), sizeof(Traffic));
+  if (step == PrefetchStep::kBehind) traffic_->answers.prefetch();
+}
+
 std::size_t Connection::on_bytes(MonoTime, std::span<const std::byte> bytes, Output& out,
                                  ConnectionEvents& events) {
   Input in{.out = out, .events = events};

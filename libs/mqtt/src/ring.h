@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <sluice/base/check.h>
+#include <sluice/base/prefetch.h>
 
 namespace sluice::mqtt {
 
@@ -47,6 +48,9 @@ class Ring {
     push_back(std::move(value));
     for (std::size_t at = size_ - 1; at > index; --at) std::swap((*this)[at], (*this)[at - 1]);
   }
+
+  /// The element at the front, or near it.
+  void prefetch() const { sluice::prefetch(slots_.get() + head_, sizeof(T)); }
 
   /// Only while empty.
   void release_memory() {

@@ -210,9 +210,28 @@ void Loop::turn(std::chrono::milliseconds limit) {
   current_loop = outer;
 }
 
+const FdHandler* Loop::handler_of(int event, int count) const {
+  if (event >= count) return nullptr;
+  const auto fd = static_cast<std::uint32_t>(events_[static_cast<std::size_t>(event)].data.u64);
+  return fd < watches_.size() ? watches_[fd].handler : nullptr;
+}
+
+// An event is mostly a read and maybe a write: more than enough time for a step.
+void Loop::look_ahead(int event, int count) const {
+  prefetch(handler_of(event + 4, count), kPrefetchedHandler);
+  const auto tell = [&](int ahead, PrefetchStep step) {
+    const FdHandler* const handler = handler_of(event + ahead, count);
+    if (handler != nullptr) handler->prefetch(step);
+  };
+  tell(3, PrefetchStep::kObject);
+  tell(2, PrefetchStep::kPointees);
+  tell(1, PrefetchStep::kBehind);
+}
+
 void Loop::dispatch(int count) {
   metrics_->events.add(static_cast<std::uint64_t>(count));
   for (int i = 0; i < count; ++i) {
+    look_ahead(i, count);
     // A copy: a handler may run the loop's add(), but never another turn.
     const epoll_event event = events_[static_cast<std::size_t>(i)];
     const auto fd = static_cast<std::uint32_t>(event.data.u64);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <thread>
+#include <vector>
 
 #include <sluice/testing/sim_clock.h>
 
@@ -25,6 +26,25 @@ class TestHandler final : public FdHandler {
 
  private:
   std::function<void(std::uint32_t)> act_;
+};
+
+/// Writes down what it is told, and removes another when it is its turn.
+class ProphetHandler final : public FdHandler {
+ public:
+  void on_ready(std::uint32_t) override {
+    is_ready_ = true;
+    if (removes >= 0) loop->remove(removes);
+  }
+  void prefetch(PrefetchStep step) const override {
+    EXPECT_FALSE(is_ready_);
+    steps.push_back(step);
+  }
+  Loop* loop = nullptr;
+  int removes = -1;
+  mutable std::vector<PrefetchStep> steps{};
+
+ private:
+  bool is_ready_ = false;
 };
 
 struct TestTimer final : Timer {
@@ -159,6 +179,24 @@ TEST_F(LoopTest, DoesNotGiveOldEventsToTheNextOwnerOfADescriptor) {
   loop->run_once(1h);
   EXPECT_EQ(calls, 1);
   EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(LoopTest, TellsWhoseTurnComesSoonStepByStep) {
+  const auto loop = make();
+  Pair pairs[6];
+  ProphetHandler handlers[6];
+  for (int i = 0; i < 6; ++i) {
+    handlers[i].loop = loop.get();
+    ASSERT_TRUE(loop->add(pairs[i].near.fd(), EPOLLIN, handlers[i]));
+    pairs[i].poke();
+  }
+  handlers[2].removes = pairs[4].near.fd();  // the fifth has heard of its first two steps then
+  loop->run_once(1h);
+  using Steps = std::vector<PrefetchStep>;
+  const Steps all = {PrefetchStep::kObject, PrefetchStep::kPointees, PrefetchStep::kBehind};
+  EXPECT_EQ(handlers[3].steps, all);
+  EXPECT_EQ(handlers[4].steps, (Steps{PrefetchStep::kObject, PrefetchStep::kPointees}));
+  EXPECT_EQ(handlers[5].steps, all);
 }
 
 TEST_F(LoopTest, StopsCallingAHandlerThatWasRemovedAndCallsItWhenAddedAgain) {

@@ -76,6 +76,8 @@ std::optional<std::uint16_t> read_port(std::string_view text) {
 }
 
 std::optional<SocketAddress> read_address(int family, std::string_view text, std::uint16_t port) {
+  // Or inet_pton() would believe what stands before it, and another reader what stands behind.
+  if (text.contains('\0')) return std::nullopt;
   const std::string zero_ended(text);
   std::array<std::uint8_t, 16> ip{};
   if (inet_pton(family, zero_ended.c_str(), ip.data()) != 1) return std::nullopt;

@@ -82,6 +82,8 @@ TEST(ProxyProtocol, RefusesWhatIsNone) {
         std::string("PROXY TCP4 1.2.3.4 5.6.7.8 -1 2\r\n"),
         std::string("PROXY TCP4 1.2.3.4 5.6.7.8 01 2\r\n"),
         std::string("PROXY TCP4 1.2.3.4 5.6.7.8 65536 2\r\n"),
+        std::string("PROXY TCP4 1.2.3.4") + '\0' + " 5.6.7.8 1 2\r\n",
+        std::string("PROXY TCP4 1.2.3.4 5.6.7.8") + '\0' + "9 1 2\r\n",
         "PROXY UNKNOWN " + std::string(200, 'x'), v2('\x11', '\x11', std::string(12, 'a')),
         v2('\x22', '\x11', std::string(12, 'a')), v2('\x21', '\x11', std::string(11, 'a')),
         v2('\x21', '\x21', std::string(35, 'a')), v2('\x21', '\x11', std::string(2049, 'a'))}) {

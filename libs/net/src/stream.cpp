@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -78,10 +80,6 @@ void Stream::fail_handshake() {
   const HandshakeData& data = *tls_->data();
   data.state->metrics.failed(data.failure);
   is_broken_ = true;
-  // A close with bytes unread would send RST, which makes the client forget our alert.
-  std::array<std::byte, 4096> rest;
-  while (recv(fd(), rest.data(), rest.size(), 0) == static_cast<ssize_t>(rest.size())) {
-  }
   ::shutdown(fd(), SHUT_WR);
 }
 
@@ -132,6 +130,12 @@ IoResult Stream::read(std::span<std::byte> into) {
   return result;
 }
 
+IoResult Stream::discard(std::span<std::byte> buffer) {
+  if (tls_) tls_->trust();  // or the kernel would wait for whole records
+  tls_.reset();
+  return read(buffer);
+}
+
 IoResult Stream::write(std::span<const std::byte> bytes) {
   if (bytes.empty()) return {};
   if (!tls_) {
@@ -173,6 +177,10 @@ IoResult Stream::write(std::span<const std::span<const std::byte>> parts) {
   return write(std::span<const std::byte>(record.data(), size));
 }
 
+void Stream::trust() {
+  if (tls_) tls_->trust();
+}
+
 void Stream::shutdown() {
   if (!is_open()) return;
   if (tls_ && is_established_ && !is_broken_) tls_->say_farewell();
@@ -194,6 +202,15 @@ SocketAddress Stream::peer() const {
   socklen_t size = sizeof(name);
   if (getpeername(fd(), reinterpret_cast<sockaddr*>(&name), &size) != 0) return {};
   return SocketAddress::of(name);
+}
+
+std::chrono::milliseconds Stream::quiet_for() const {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+    return std::chrono::milliseconds::max();
+  }
+  return std::chrono::milliseconds(info.tcpi_last_data_recv);
 }
 
 }  // namespace sluice::net

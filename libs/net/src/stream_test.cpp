@@ -1,15 +1,20 @@
 #include <sluice/net/stream.h>
 
+#include "test_peer.h"
 #include "test_tls_client.h"
 
 #include <filesystem>
 
 #include <sluice/net/loop.h>
 #include <sluice/net/tls_context.h>
+#include <sluice/testing/eventually.h>
+
+#include <sys/ioctl.h>
 
 namespace sluice::net {
 namespace {
 
+using namespace std::literals;
 using crypto::testing::TestCa;
 
 std::span<const std::byte> bytes_of(std::string_view text) {
@@ -71,6 +76,16 @@ TEST(Stream, FailsInsteadOfRaisingASignalWhenThePeerIsGone) {
   EXPECT_EQ(pair.near.write(bytes_of("x")).status, IoStatus::kFailed);
   const std::array<std::span<const std::byte>, 1> parts{bytes_of("x")};
   EXPECT_EQ(pair.near.write(parts).status, IoStatus::kFailed);
+}
+
+TEST(Stream, KnowsHowLongAgoTheKernelHeardSomething) {
+  TcpPair pair;
+  const Stream stream(std::move(pair.near));
+  EXPECT_TRUE(sluice::testing::eventually([&] { return stream.quiet_for() >= 200ms; }));
+  EXPECT_TRUE(sluice::testing::eventually([&] {
+    return send(pair.far.fd(), "x", 1, MSG_NOSIGNAL) == 1 && stream.quiet_for() < 200ms;
+  }));
+  EXPECT_EQ(PlainPair().near.quiet_for(), std::chrono::milliseconds::max()) << "no TCP";
 }
 
 TEST(Stream, NeedsNoHandshakeWithoutTls) {
@@ -178,10 +193,10 @@ TEST_P(TlsStreamTest, CarriesOnWhereASlowPeerStoppedIt) {
   EXPECT_EQ(client.received(), all);
 }
 
-TEST_P(TlsStreamTest, WaitsForASlowHandshakeByteByByte) {
+TEST_P(TlsStreamTest, WaitsForASlowHandshakePieceByPiece) {
   TestClient client({.version = version()});
   Stream server = *context_->accept(client.server_end());
-  // The client's bytes pass through our hands, one at a time.
+  // The client's bytes pass through our hands, a few at a time.
   int fds[2] = {};
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
   const Socket middle(fds[0]);
@@ -191,9 +206,11 @@ TEST_P(TlsStreamTest, WaitsForASlowHandshakeByteByByte) {
   const Socket to_server(dup(client.socket().fd()));
   for (int turn = 0; turn < 20 && state == Handshake::kWaiting; ++turn) {
     client.step();
-    char c = 0;
-    while (state == Handshake::kWaiting && recv(middle.fd(), &c, 1, 0) == 1) {
-      ASSERT_EQ(send(to_server.fd(), &c, 1, 0), 1);
+    std::array<char, 11> part{};
+    while (state == Handshake::kWaiting) {
+      const ssize_t size = recv(middle.fd(), part.data(), part.size(), 0);
+      if (size <= 0) break;
+      ASSERT_EQ(send(to_server.fd(), part.data(), static_cast<std::size_t>(size), 0), size);
       state = server.handshake();
     }
     std::array<char, 16'384> back{};
@@ -223,6 +240,55 @@ TEST_P(TlsStreamTest, FailsAPeerThatSpeaksSomethingElseOrLeaves) {
   client.socket().close();
   EXPECT_EQ(left.handshake(), Handshake::kFailed);
   EXPECT_EQ(left.failure(), "closed");
+}
+
+TEST_P(TlsStreamTest, HoldsNothingOfHalfARecordBeforeThePeerIsTrusted) {
+  TestClient client({.version = version()});
+  Stream server = *context_->accept(client.server_end());
+  ASSERT_EQ(shake_hands(client, server), Handshake::kDone);
+  const std::string half = "\x17\x03\x03\x40\x00"s + std::string(8000, 'x');
+  ASSERT_EQ(send(client.socket().fd(), half.data(), half.size(), 0), 8005);
+  std::array<std::byte, 4096> buffer{};
+  const auto in_kernel = [&] {
+    int count = 0;
+    EXPECT_EQ(ioctl(server.fd(), FIONREAD, &count), 0);
+    return count;
+  };
+  EXPECT_EQ(server.read(buffer).status, IoStatus::kWouldBlock);
+  EXPECT_EQ(in_kernel(), 8005);
+  server.trust();
+  EXPECT_EQ(server.read(buffer).status, IoStatus::kWouldBlock);
+  EXPECT_EQ(in_kernel(), 0);
+}
+
+TEST_P(TlsStreamTest, RefusesAHandshakeThatBeginsTooLong) {
+  PlainPair pair;
+  Stream server = *context_->accept(Socket(dup(pair.near.fd())));
+  // 16 KiB and more, which no library takes.
+  EXPECT_EQ(pair.far.write(bytes_of("\x16\x03\x01\x40\x00\x01\x00\x3F\xFC"s)).count, 9U);
+  EXPECT_EQ(server.handshake(), Handshake::kFailed);
+  EXPECT_EQ(server.failure(), "too_long");
+  std::array<std::byte, 64> buffer{};
+  const IoResult got = pair.far.read(buffer);
+  // OpenSSL has no way to send an alert of ours.
+  if (GetParam().library == TlsLibrary::kBest) {
+    EXPECT_EQ(text_of(buffer, got.count), "\x15\x03\x01\x00\x02\x02\x32"s);  // decode_error
+  }
+}
+
+TEST_P(TlsStreamTest, ReadsAwayWhatAPeerStillSendsThatWasRefused) {
+  PlainPair pair;
+  Stream server = *context_->accept(Socket(dup(pair.near.fd())));
+  EXPECT_EQ(pair.far.write(bytes_of("\x16\x03\x01\x40\x00\x01\x00\x3F\xFC"s)).count, 9U);
+  EXPECT_EQ(server.handshake(), Handshake::kFailed);
+  EXPECT_EQ(pair.far.write(bytes_of("and so on")).count, 9U);
+  std::array<std::byte, 64> buffer{};
+  const IoResult got = server.discard(buffer);
+  EXPECT_EQ(got.count, 18U);
+  EXPECT_TRUE(got.is_drained);
+  EXPECT_EQ(server.discard(buffer).status, IoStatus::kWouldBlock);
+  pair.far.shutdown();
+  EXPECT_EQ(server.discard(buffer).status, IoStatus::kEnd);
 }
 
 TEST_P(TlsStreamTest, GoesFromOneLoopToAnother) {

@@ -10,8 +10,9 @@ namespace {
 // A later form gets another number; fronts of both forms then ask each other's devices for a full
 // handshake.
 constexpr char kVersion = 2;
-// A client must be able to send the ticket in a ClientHello, which has 16 KiB in common libraries.
-constexpr std::size_t kMaxNote = 4096;
+// The ticket must fit into a ClientHello of 4 KiB, beside 2 KiB of other things. See
+// HandshakeBounds.
+constexpr std::size_t kMaxNote = 1536;
 
 class Writer {
  public:
@@ -83,31 +84,34 @@ class Reader {
   bool is_good_ = true;
 };
 
-struct Note {
-  Fingerprint anchor{};
-  WallTime valid_from{};
-  WallTime valid_until{};
-  PeerIdentity identity{};
+/// What a note begins with.
+struct Proof {
+  explicit Proof(Reader& in)
+      : fingerprint(in.bytes()),
+        anchor(in.bytes()),
+        valid_from(in.time()),
+        valid_until(in.time()) {}
+
+  Fingerprint fingerprint;
+  Fingerprint anchor;
+  WallTime valid_from;
+  WallTime valid_until;
 };
 
-std::optional<Note> decode_note(std::string_view bytes) {
-  if (!bytes.starts_with(kVersion)) return std::nullopt;
-  Reader in(bytes.substr(1));
-  Note out;
-  out.identity.fingerprint = in.bytes();
-  out.anchor = in.bytes();
-  out.valid_from = in.time();
-  out.valid_until = in.time();
-  out.identity.not_before = in.time();
-  out.identity.not_after = in.time();
-  out.identity.common_name = in.text();
-  out.identity.organization = in.text();
-  out.identity.serial_hex = in.text();
-  out.identity.issuer = in.text();
-  out.identity.dns_names = in.texts();
-  out.identity.uri_names = in.texts();
-  if (!in.is_whole()) return std::nullopt;
-  return out;
+/// The rest of it; null when it is not all there.
+PeerIdentityPtr read_identity(Reader& in, const Fingerprint& fingerprint) {
+  PeerIdentity out;
+  out.fingerprint = fingerprint;
+  out.not_before = in.time();
+  out.not_after = in.time();
+  out.common_name = in.text();
+  out.organization = in.text();
+  out.serial_hex = in.text();
+  out.issuer = in.text();
+  out.dns_names = in.texts();
+  out.uri_names = in.texts();
+  if (!in.is_whole()) return nullptr;
+  return std::make_shared<const PeerIdentity>(std::move(out));
 }
 
 }  // namespace
@@ -137,18 +141,20 @@ bool admit_note(std::string_view note, HandshakeData& data, PeerIdentityPtr& ide
   const auto mode = state.options.client_certificates;
   if (mode == ClientCertificates::kNone) return true;
   if (note.empty()) return mode == ClientCertificates::kOptional;
-  auto read = decode_note(note);
+  if (!note.starts_with(kVersion)) return false;
+  Reader in(note.substr(1));
+  const Proof proof(in);
   const WallTime now = state.clock.wall();
-  if (!read || now < read->valid_from || now >= read->valid_until ||
-      !data.generation->trusts(read->anchor)) {
+  if (now < proof.valid_from || now >= proof.valid_until ||
+      !data.generation->trusts(proof.anchor)) {
     return false;
   }
-  // The object that the client's other connections share, where it is known. What was sent along
-  // at the full handshake is not known here, so nothing can go into the cache.
-  auto chain = state.chains.find(read->identity.fingerprint, data.generation->bundle, now);
-  identity = chain ? std::move(chain->identity)
-                   : std::make_shared<const PeerIdentity>(std::move(read->identity));
-  return !state.is_revoked || !state.is_revoked(*identity);
+  // The object that the client's other connections share, where it is known, which also spares the
+  // reading. What was sent along at the full handshake is not known here, so nothing can go into
+  // the cache.
+  auto chain = state.chains.find(proof.fingerprint, data.generation->bundle, now);
+  identity = chain ? std::move(chain->identity) : read_identity(in, proof.fingerprint);
+  return identity && (!state.is_revoked || !state.is_revoked(*identity));
 }
 
 }  // namespace sluice::net

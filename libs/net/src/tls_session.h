@@ -34,6 +34,8 @@ class TlsSession {
   virtual IoResult write(std::span<const std::byte> bytes) = 0;
   /// The FIN must follow at once.
   virtual void say_farewell() = 0;
+  /// See Stream::trust().
+  virtual void trust() = 0;
 
   /// What only the handshake needs, until it is taken.
   HandshakeData* data() const { return data_.get(); }
@@ -77,10 +79,9 @@ inline constexpr char kCiphers13[] =
     "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 inline constexpr char kGroups[] = "X25519:P-256:P-384";
 
-// A device's chain is two or three certificates; these are the bounds of what somebody unknown can
-// make us hold and verify.
+// A device's chain is two or three certificates; this is the bound of what somebody unknown can
+// make us verify.
 inline constexpr int kMaxChainDepth = 4;
-inline constexpr int kMaxSentBytes = 16 * 1024;
 
 /// Sessions of one kind of listener do not resume at another, whatever keys they share.
 std::string session_scope(ClientCertificates mode);

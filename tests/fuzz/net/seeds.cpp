@@ -70,6 +70,7 @@ void write_headers(Folder folder) {
   folder.add(signature + "\x21\x31\0\xD8"s + std::string(216, 'u'));
   folder.add("PROXY TCP4 192.0.2.1 192.0.2.2 1234 8883\r\n");
   folder.add("PROXY TCP6 2001:db8::1 2001:db8::2 1234 8883\r\nafter");
+  folder.add("PROXY TCP4 192.0.2.1\0.7 192.0.2.2 1234 8883\r\n"s);
   folder.add("PROXY UNKNOWN\r\n");
 }
 

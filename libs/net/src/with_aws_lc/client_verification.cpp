@@ -198,7 +198,7 @@ Result<StorePtr> install_client_verification(SSL_CTX* context, ClientCertificate
   const int must = mode == ClientCertificates::kRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
   SSL_CTX_set0_client_CAs(context, names.release());
   SSL_CTX_set_custom_verify(context, SSL_VERIFY_PEER | must, verify_client);
-  SSL_CTX_set_max_cert_list(context, kMaxSentBytes);
+  SSL_CTX_set_max_cert_list(context, kHandshakeBounds.all);
   // All that we ever need of a certificate is in its PeerIdentity.
   SSL_CTX_set_retain_only_sha256_of_client_certs(context, 1);
   SSL_CTX_set_app_data(context, store.get());

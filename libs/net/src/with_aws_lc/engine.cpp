@@ -1,5 +1,4 @@
 #include "session.h"
-#include "socket_bio.h"
 
 #include <array>
 #include <span>
@@ -92,19 +91,23 @@ class Engine final : public TlsEngine {
 
   Result<std::unique_ptr<TlsSession>> accept(int fd, std::unique_ptr<HandshakeData> data) override {
     bssl::UniquePtr<SSL> ssl(SSL_new(context_.get()));
-    auto bio = new_socket_bio(fd);
-    if (!ssl || !bio) return fail(error_of("TLS"));
-    BIO* const shared = bio.release();
-    SSL_set_bio(ssl.get(), shared, shared);
+    if (!ssl) return fail(error_of("TLS"));
     SSL_set_accept_state(ssl.get());
     SSL_set_shed_handshake_config(ssl.get(), 1);
-    return std::make_unique<Session>(std::move(ssl), std::move(data));
+    auto session = std::make_unique<Session>(std::move(ssl), fd, std::move(data));
+    if (!session->attach()) return fail(error_of("TLS"));
+    return session;
   }
 
  private:
   bssl::UniquePtr<X509_STORE> authorities_;  // outlives the context, which refers to it
   bssl::UniquePtr<SSL_CTX> context_;
 };
+
+/// The library gathers what its random numbers begin with when the first is drawn, which is for the
+/// first connection, from the jitter of the processor beside the kernel's: 40 ms of work, once in a
+/// process. Now, and not on a loop that devices wait for.
+void gather_entropy(SSL_CTX* context) { const bssl::UniquePtr<SSL> first(SSL_new(context)); }
 
 Result<std::unique_ptr<TlsEngine>> new_engine(const TlsOptions& options) {
   // "With buffers": certificates stay bytes unless we parse them.
@@ -126,6 +129,7 @@ Result<std::unique_ptr<TlsEngine>> new_engine(const TlsOptions& options) {
   // record, costs more than another receive for who sends as long ones. It grows for those.
   SSL_CTX_set_default_read_buffer_len(context.get(), kReadAhead);
   SLUICE_TRY(install_tickets(context.get(), options));
+  gather_entropy(context.get());
   return std::make_unique<Engine>(std::move(context));
 }
 

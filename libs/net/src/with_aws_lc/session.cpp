@@ -29,15 +29,22 @@ HandshakeData* handshake_data(const SSL* ssl) {
   return static_cast<Session*>(SSL_get_app_data(ssl))->data();
 }
 
-Session::Session(bssl::UniquePtr<SSL> ssl, std::unique_ptr<HandshakeData> data)
-    : TlsSession(std::move(data)), ssl_(std::move(ssl)) {
+Session::Session(bssl::UniquePtr<SSL> ssl, int fd, std::unique_ptr<HandshakeData> data)
+    : TlsSession(std::move(data)), socket_(fd, kHandshakeBounds), ssl_(std::move(ssl)) {
   SSL_set_app_data(ssl_.get(), this);
 }
 
+bool Session::attach() {
+  BIO* const bio = new_socket_bio(socket_).release();
+  SSL_set_bio(ssl_.get(), bio, bio);
+  return bio != nullptr;
+}
+
 Handshake Session::handshake() {
-  rearm(SSL_get_rbio(ssl_.get()));
+  socket_.rearm();
   const int outcome = SSL_do_handshake(ssl_.get());
   if (outcome == 1) {
+    socket_.handshake_is_over();
     if (is_resumed()) data()->identity = std::move(data()->ticket_identity);
     return Handshake::kDone;
   }
@@ -45,6 +52,10 @@ Handshake Session::handshake() {
   if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return Handshake::kWaiting;
   const std::string_view why = failure_word(error, own_word);
   if (data()->failure.empty()) data()->failure = why;
+  if (socket_.is_handshake_too_long()) {
+    data()->failure = "too_long";
+    SSL_send_fatal_alert(ssl_.get(), SSL_AD_DECODE_ERROR);
+  }
   return Handshake::kFailed;
 }
 
@@ -53,8 +64,7 @@ bool Session::is_resumed() const { return SSL_session_reused(ssl_.get()) == 1; }
 std::string_view Session::protocol() const { return SSL_get_version(ssl_.get()); }
 
 IoResult Session::read(std::span<std::byte> into) {
-  BIO* const bio = SSL_get_rbio(ssl_.get());
-  rearm(bio);
+  socket_.rearm();
   std::size_t total = 0;
   while (total < into.size()) {
     const std::size_t room = std::min(into.size() - total, kMaxCall);
@@ -62,7 +72,7 @@ IoResult Session::read(std::span<std::byte> into) {
     if (outcome <= 0) return result_after(SSL_get_error(ssl_.get(), outcome), total);
     total += static_cast<std::size_t>(outcome);
     // Asked once more, the library would make a buffer to learn this with.
-    if (is_drained(bio) && SSL_has_pending(ssl_.get()) == 0) {
+    if (socket_.is_drained() && SSL_has_pending(ssl_.get()) == 0) {
       return {.count = total, .is_drained = true};
     }
   }
@@ -77,7 +87,7 @@ IoResult Session::write(std::span<const std::byte> bytes) {
 }
 
 void Session::say_farewell() {
-  hold_for_fin(SSL_get_wbio(ssl_.get()));
+  socket_.hold_for_fin();
   SSL_shutdown(ssl_.get());
   ERR_clear_error();
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../record_socket.h"
 #include "../tls_state.h"
 #include "aws_lc.h"
 
@@ -7,12 +8,19 @@
 
 namespace sluice::net::aws_lc {
 
+/// The library keeps a ClientHello until the handshake is over, in TLS 1.2 twice, and a Certificate
+/// until it is whole: with these bounds that comes to 20 KiB, its own state included. A ClientHello
+/// with a ticket and keys of ML-KEM has 2 KiB, one that follows a wrong guess of the key's kind 1
+/// KiB, a chain of three certificates with RSA keys of 4,096 bits 6 KiB, the proof 0.5 KiB.
+inline constexpr HandshakeBounds kHandshakeBounds{.hello = 4 * 1024, .all = 10 * 1024};
+
 /// A connection's TLS with AWS-LC: an SSL whose app data is this. After the handshake the library
 /// keeps keys and counters alone: neither certificates nor settings nor buffers.
 class Session final : public TlsSession {
  public:
-  /// `ssl` has its BIO.
-  Session(bssl::UniquePtr<SSL> ssl, std::unique_ptr<HandshakeData> data);
+  Session(bssl::UniquePtr<SSL> ssl, int fd, std::unique_ptr<HandshakeData> data);
+  /// Before anything else. False when there is no memory.
+  bool attach();
 
   Handshake handshake() override;
   bool is_resumed() const override;
@@ -20,8 +28,10 @@ class Session final : public TlsSession {
   IoResult read(std::span<std::byte> into) override;
   IoResult write(std::span<const std::byte> bytes) override;
   void say_farewell() override;
+  void trust() override { socket_.trust(); }
 
  private:
+  RecordSocket socket_;
   bssl::UniquePtr<SSL> ssl_;
 };
 

@@ -144,7 +144,7 @@ Result<> install_client_verification(SSL_CTX* context, ClientCertificates mode,
   const int must = mode == ClientCertificates::kRequired ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | must, nullptr);
   SSL_CTX_set_verify_depth(context, kMaxChainDepth);
-  SSL_CTX_set_max_cert_list(context, kMaxSentBytes);
+  SSL_CTX_set_max_cert_list(context, kHandshakeBounds.hello);
   SSL_CTX_set_cert_verify_callback(context, verify_client, nullptr);
   return {};
 }

@@ -1,5 +1,4 @@
 #include "session.h"
-#include "socket_bio.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -59,12 +58,11 @@ class OpenSslEngine final : public TlsEngine {
 
   Result<std::unique_ptr<TlsSession>> accept(int fd, std::unique_ptr<HandshakeData> data) override {
     SslPtr ssl(SSL_new(context_.get()));
-    BioPtr bio = new_socket_bio(fd);
-    if (!ssl || !bio) return fail(openssl_error("TLS"));
-    BIO* const shared = bio.release();
-    SSL_set_bio(ssl.get(), shared, shared);
+    if (!ssl) return fail(openssl_error("TLS"));
     SSL_set_accept_state(ssl.get());
-    return std::make_unique<OpenSslSession>(std::move(ssl), std::move(data));
+    auto session = std::make_unique<OpenSslSession>(std::move(ssl), fd, std::move(data));
+    if (!session->attach()) return fail(openssl_error("TLS"));
+    return session;
   }
 
  private:

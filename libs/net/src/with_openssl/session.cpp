@@ -31,25 +31,32 @@ HandshakeData* handshake_data(const SSL* ssl) {
   return static_cast<OpenSslSession*>(SSL_get_app_data(ssl))->data();
 }
 
-OpenSslSession::OpenSslSession(SslPtr ssl, std::unique_ptr<HandshakeData> data)
-    : TlsSession(std::move(data)), ssl_(std::move(ssl)) {
+OpenSslSession::OpenSslSession(SslPtr ssl, int fd, std::unique_ptr<HandshakeData> data)
+    : TlsSession(std::move(data)), socket_(fd, kHandshakeBounds), ssl_(std::move(ssl)) {
   SSL_set_app_data(ssl_.get(), this);
+}
+
+bool OpenSslSession::attach() {
+  BIO* const bio = new_socket_bio(socket_).release();
+  SSL_set_bio(ssl_.get(), bio, bio);
+  return bio != nullptr;
 }
 
 OpenSslSession::~OpenSslSession() {
   if (data() == nullptr || data()->psk_step != PskStep::kAsked) return;
   // The job's stack is only freed when its function returns: let it, into the void.
-  detach_socket_bio(SSL_get_rbio(ssl_.get()));
+  socket_.cut_off();
   data()->psk_step = PskStep::kAnswered;
   SSL_do_handshake(ssl_.get());
   ERR_clear_error();
 }
 
 Handshake OpenSslSession::handshake() {
-  rearm_socket_bio(SSL_get_rbio(ssl_.get()));
+  socket_.rearm();
   ERR_clear_error();
   const int outcome = SSL_do_handshake(ssl_.get());
   if (outcome == 1) {
+    socket_.handshake_is_over();
     SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
     if (!is_resumed() || restore_identity(ssl_.get(), *data())) return Handshake::kDone;
     data()->failure = "revoked";
@@ -61,6 +68,7 @@ Handshake OpenSslSession::handshake() {
   const std::string_view why =
       error == SSL_ERROR_WANT_ASYNC_JOB ? "no_memory" : failure_word(error, own_word);
   if (data()->failure.empty()) data()->failure = why;
+  if (socket_.is_handshake_too_long()) data()->failure = "too_long";
   return Handshake::kFailed;
 }
 
@@ -72,7 +80,7 @@ bool OpenSslSession::is_resumed() const {
 std::string_view OpenSslSession::protocol() const { return SSL_get_version(ssl_.get()); }
 
 IoResult OpenSslSession::read(std::span<std::byte> into) {
-  rearm_socket_bio(SSL_get_rbio(ssl_.get()));
+  socket_.rearm();
   std::size_t total = 0;
   while (total < into.size()) {
     std::size_t count = 0;
@@ -94,7 +102,7 @@ IoResult OpenSslSession::write(std::span<const std::byte> bytes) {
 }
 
 void OpenSslSession::say_farewell() {
-  hold_socket_bio_for_fin(SSL_get_wbio(ssl_.get()));
+  socket_.hold_for_fin();
   ERR_clear_error();
   SSL_shutdown(ssl_.get());
   ERR_clear_error();

@@ -1,16 +1,22 @@
 #pragma once
 
+#include "../record_socket.h"
 #include "../tls_state.h"
 #include "openssl.h"
 
 namespace sluice::net {
 
+/// Of a message the library takes 16 KiB, for which it has the room from its start; and its tickets
+/// contain the certificate.
+inline constexpr HandshakeBounds kHandshakeBounds{.hello = 16 * 1024, .all = 32 * 1024};
+
 /// A connection's TLS with OpenSSL: an SSL whose app data is this.
 class OpenSslSession final : public TlsSession {
  public:
-  /// `ssl` has its BIO.
-  OpenSslSession(SslPtr ssl, std::unique_ptr<HandshakeData> data);
+  OpenSslSession(SslPtr ssl, int fd, std::unique_ptr<HandshakeData> data);
   ~OpenSslSession() override;
+  /// Before anything else. False when there is no memory.
+  bool attach();
 
   Handshake handshake() override;
   bool is_resumed() const override;
@@ -18,8 +24,10 @@ class OpenSslSession final : public TlsSession {
   IoResult read(std::span<std::byte> into) override;
   IoResult write(std::span<const std::byte> bytes) override;
   void say_farewell() override;
+  void trust() override { socket_.trust(); }
 
  private:
+  RecordSocket socket_;
   SslPtr ssl_;
 };
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <sluice/base/clock.h>
+#include <sluice/base/prefetch.h>
 #include <sluice/mqtt/decoder.h>
 #include <sluice/mqtt/encoder.h>
 #include <sluice/mqtt/packet.h>
@@ -146,6 +147,9 @@ class Connection {
   /// Gives back the memory that only traffic needs, where nothing is unanswered; topic aliases
   /// stay.
   void release_memory();
+
+  /// What it will need for the next publish or its answer; itself excepted.
+  void prefetch(PrefetchStep step) const;
 
  private:
   struct Traffic;  // what only a connection with traffic needs

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <sluice/base/clock.h>
+#include <sluice/base/prefetch.h>
 #include <sluice/base/result.h>
 #include <sluice/metrics/metrics.h>
 #include <sluice/net/socket.h>
@@ -19,12 +20,19 @@
 
 namespace sluice::net {
 
+/// Of a handler, what the loop asks the processor for by itself.
+inline constexpr std::size_t kPrefetchedHandler = 192;
+
 /// What the loop calls when something happens to a descriptor. May remove and destroy itself or any
 /// other handler while it is called: events of the same batch that were for those are dropped.
 class FdHandler {
  public:
   /// `events` are epoll's: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLERR, EPOLLHUP.
   virtual void on_ready(std::uint32_t events) = 0;
+  /// on_ready() is likely to come soon: the handler, as far as kPrefetchedHandler reaches, has been
+  /// asked for, and may ask for what else it will use. Called with some of the steps, in their
+  /// order; changes nothing.
+  virtual void prefetch(PrefetchStep step) const { static_cast<void>(step); }
 
  protected:
   ~FdHandler() = default;
@@ -104,6 +112,8 @@ class Loop {
   bool has_tasks();
   void run_tasks();
   void dispatch(int count);
+  const FdHandler* handler_of(int event, int count) const;
+  void look_ahead(int event, int count) const;
   void read_clock();
   bool nap(int timeout_ms);
   int timeout_until_next(std::chrono::milliseconds limit) const;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -36,7 +37,7 @@ enum class Handshake : std::uint8_t {
   kDone,     // read() at once: what came with the client's last words causes no event
   kWaiting,  // for the peer; call again on the next event
   kNeedPsk,  // for the owner: look psk_identity() up, answer_psk(), call again
-  kFailed,   // an alert was sent; failure() says why
+  kFailed,   // an alert and the FIN were sent; failure() says why; discard() what still comes
 };
 
 /// One connection's bytes, over plain TCP or TLS. 16 bytes in itself; a plain one has nothing else,
@@ -61,7 +62,8 @@ class Stream {
   /// Takes the handshake on as far as it goes. kDone at once for plain TCP.
   Handshake handshake();
   /// Of a handshake that failed: a word for logs and metrics ("certificate_expired", "unknown_ca",
-  /// "no_certificate", "revoked", "unknown_psk", "bad_psk", "peer_alert", "closed", "protocol", …).
+  /// "no_certificate", "revoked", "unknown_psk", "too_long", "peer_alert", "closed", "protocol",
+  /// …).
   std::string_view failure() const;
   /// Who the client proved to be; null when it showed no certificate. After kDone, once: the stream
   /// keeps nothing of it.
@@ -80,6 +82,14 @@ class Stream {
   std::string_view protocol() const;
 
   IoResult read(std::span<std::byte> into);
+  /// The peer has shown who it is. Before, a TLS record that is not all there waits in the kernel,
+  /// so that half of one holds no memory here; from now on it may, and a read costs a system call
+  /// less.
+  void trust();
+  /// As read() of plain TCP, for what nobody wants any more, after shutdown() or a handshake that
+  /// failed; lets go of TLS. A connection that is closed before the peer's bytes are all read is
+  /// reset, and the peer may forget with it what it was told last.
+  IoResult discard(std::span<std::byte> buffer);
   /// May take less than it is given. After kWouldBlock, the next write must begin with the same
   /// bytes: TLS has encrypted them already. Their address may change.
   IoResult write(std::span<const std::byte> bytes);
@@ -96,6 +106,9 @@ class Stream {
   /// Asks the kernel; the listener told it already, so keep it where it is needed. All zero when
   /// the connection is gone.
   SocketAddress peer() const;
+  /// How long ago the kernel last received something. Asks it, who knows of the parts of a record
+  /// that nobody is woken for.
+  std::chrono::milliseconds quiet_for() const;
 
  private:
   friend class TlsContext;
