@@ -270,6 +270,10 @@ struct Parcel {
   std::uint8_t moves = 0;  // times that it came to where the session was no more
 };
 
+/// Why a session is not let go of yet: its connection is over and waits for Kafka, or the store, to
+/// have what it published at QoS 2.
+inline constexpr std::string_view kSessionBusy = "session_busy";
+
 /// The other loops of this process and the other fronts.
 class Neighbours {
  public:
@@ -282,7 +286,7 @@ class Neighbours {
   virtual void forward(const SessionStore::Owned& owner, const SessionKey& key, Parcel parcel,
                        Done<Outcome> done) = 0;
   /// Has another front let go of a session. kFailedPrecondition with reason "not_held": it says
-  /// that it holds none of this epoch.
+  /// that it holds none of this epoch; with kSessionBusy: it will, and cannot yet.
   virtual void release(const SessionStore::Owned& owner, const SessionKey& key,
                        Done<void> done) = 0;
   /// Has all other loops of this process do what the conformance profile's reset is; answers when

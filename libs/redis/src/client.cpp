@@ -369,12 +369,12 @@ class Client::Impl final : public Connection::Owner {
     });
   }
 
-  void finish(std::unique_ptr<Pending> pending, Result<Reply> result) {
+  void finish(std::unique_ptr<Pending> pending, Result<Reply>&& result) {
     pending_count_.fetch_sub(1);
     answer(*pending, std::move(result));
   }
 
-  void answer(Pending& pending, Result<Reply> result) {
+  void answer(Pending& pending, Result<Reply>&& result) {
     if (result) is_outage_logged_ = false;
     const std::chrono::duration<double> took = clock_.mono() - pending.started;
     metrics_.seconds.observe(took.count());

@@ -53,4 +53,16 @@ Result<Reply> Script::call(Client& client, std::vector<std::string> keys,
   return answer.get();
 }
 
+std::vector<Result<Reply>> Script::call_all(Client& client, std::vector<Call> calls) const {
+  std::vector<std::promise<Result<Reply>>> promises(calls.size());
+  std::vector<Result<Reply>> answers;
+  answers.reserve(calls.size());
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    run(client, std::move(calls[i].keys), std::move(calls[i].arguments),
+        [promise = &promises[i]](Result<Reply> reply) { promise->set_value(std::move(reply)); });
+  }
+  for (auto& promise : promises) answers.push_back(promise.get_future().get());
+  return answers;
+}
+
 }  // namespace sluice::redis

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <sluice/base/encoding.h>
+#include <sluice/base/planted_bug.h>
 #include <sluice/device/v1/device_event.pb.h>
 
 namespace sluice::front {
@@ -60,6 +61,9 @@ void ClientJournal::send(const Client& client, device::v1::DeviceEvent& event) {
 void ClientJournal::on_refused(const Peer& peer, std::string_view client_id,
                                mqtt::ReasonCode reason, std::string_view what) {
   metrics_.count_refused(mqtt::to_string(reason));
+  if (SLUICE_PLANTED_BUG("front_counts_refusals_twice")) {
+    metrics_.count_refused(mqtt::to_string(reason));
+  }
   const MonoTime now = clock_.mono();
   if (now - refusals_logged_from_ >= 1s) {
     refusals_logged_from_ = now;

@@ -96,9 +96,10 @@ void Config::declare(Settings& s) {
             "Connections between TCP and CONNACK at once.");
   s.integer("connects_per_client", &connects_per_client, 1, {.min = 0, .max = 1000},
             "Connections of one device in a second, three at once; 0: no limit.");
-  s.integer("flapping_disconnects", &flapping_disconnects, 15, {.min = 0, .max = 1000},
-            "Connections of a device that end without its DISCONNECT in a minute after which it is "
-            "kept out for five; 0: never.");
+  s.integer(
+      "flapping_disconnects", &flapping_disconnects, 15, {.min = 0, .max = 1000},
+      "Connections of a device that end by its own doing in a minute, but for its DISCONNECT, "
+      "after which it is kept out for five; 0: never.");
   s.integer("tenant_messages_per_second", &tenant_messages_per_second, 0,
             {.min = 0, .max = 1'000'000'000}, "Messages of one tenant here; 0: no limit.");
   s.integer("tenant_connections_per_second", &tenant_connections_per_second, 0,

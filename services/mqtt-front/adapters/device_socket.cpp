@@ -163,7 +163,11 @@ bool DeviceSocket::shake_hands() {
     case net::Handshake::kWaiting:
       return false;
     case net::Handshake::kFailed:
-      close("handshake");
+      if (SLUICE_PLANTED_BUG("front_resets_behind_alerts")) {
+        close("handshake");
+      } else {
+        hear_out();
+      }
       return false;
     case net::Handshake::kNeedPsk:
       if (!std::exchange(has_asked_psk_, true)) loop_.find_psk(*this, stream_.psk_identity());
@@ -211,6 +215,7 @@ void DeviceSocket::pause_until(MonoTime time) {
 void DeviceSocket::handshake_over() {
   is_stranger_no_more();
   if (closes_) return;
+  stream_.trust();
   // From now on the deadline is the client's own keep-alive.
   heard_at_ = loop_.loop().now();
   arm_deadline();
@@ -266,14 +271,18 @@ void DeviceSocket::close_soon() {
 }
 
 void DeviceSocket::finish_closing() {
-  // Bytes of the client that are never read would make the kernel reset the connection, and the
-  // client might lose the reason with it.
   stream_.shutdown();
-  stage_ = Stage::kClosing;
   unread_ = {};
+  std::exchange(client_, nullptr)->on_gone("closed");
+  hear_out();
+}
+
+/// Bytes of the client that are never read would make the kernel reset the connection, and the
+/// client might lose the reason with it.
+void DeviceSocket::hear_out() {
+  stage_ = Stage::kClosing;
   loop_.loop().arm(*this, kLinger);
   is_stranger_no_more();
-  std::exchange(client_, nullptr)->on_gone("closed");
   is_readable_ = true;
   read();  // mostly it has left already
 }

@@ -4,6 +4,7 @@
 #include "core/client.h"
 #include "core/strangers.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -61,6 +62,7 @@ class DeviceSocket final : public net::FdHandler, public Link, private net::Time
   bool start();
   /// Sends what is to be sent: the loop calls this once per turn for those who asked.
   void flush();
+  void prefetch_for_flush(PrefetchStep step) const;
   /// The front may act again: takes up what on_ready() put off.
   void catch_up();
   /// The broker has room for records again.
@@ -77,6 +79,8 @@ class DeviceSocket final : public net::FdHandler, public Link, private net::Time
   void abandon() { close("shutdown"); }
   /// For a newcomer; see Strangers.
   void give_way();
+  /// What the kernel says.
+  std::chrono::milliseconds quiet_for() const { return stream_.quiet_for(); }
   bool is_closed() const { return !stream_.is_open(); }
   /// For answers that come later: descriptors and addresses are used again at once.
   std::uint32_t serial() const { return serial_; }
@@ -87,6 +91,7 @@ class DeviceSocket final : public net::FdHandler, public Link, private net::Time
 
   // net::FdHandler
   void on_ready(std::uint32_t events) override;
+  void prefetch(PrefetchStep step) const override;
   // net::Timer: its one deadline, for CONNACK, then for the keep-alive and the end of a pause, then
   // for closing.
   void on_timer() override;
@@ -116,6 +121,7 @@ class DeviceSocket final : public net::FdHandler, public Link, private net::Time
   std::size_t unsent() const;
   bool write_out(std::vector<std::byte>& bytes);
   void finish_closing();
+  void hear_out();
   void handshake_over();
   void is_stranger_no_more();
   void arm_deadline();

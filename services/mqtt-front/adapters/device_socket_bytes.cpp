@@ -81,6 +81,14 @@ void WebSocketState::add_packets(std::span<const std::byte> packets) {
   }
 }
 
+void DeviceSocket::prefetch(PrefetchStep step) const {
+  if (client_ != nullptr) client_->prefetch_for_bytes(step);
+}
+
+void DeviceSocket::prefetch_for_flush(PrefetchStep step) const {
+  if (client_ != nullptr) client_->prefetch_for_answer(step);
+}
+
 bool DeviceSocket::may_feed() const {
   return client_ != nullptr && moves_to_ < 0 && client_->wants_bytes() &&
          unsent() < plan_.max_output;
@@ -104,7 +112,8 @@ void DeviceSocket::read() {
   for (int reads = 0; is_readable_ && may_read(); ++reads) {
     if (reads == kReadsPerTurn) return take_turn();
     const std::span<std::byte> buffer = loop_.buffer().first(read_size());
-    const net::IoResult got = stream_.read(buffer);
+    const net::IoResult got =
+        stage_ == Stage::kClosing ? stream_.discard(buffer) : stream_.read(buffer);
     if (got.status == net::IoStatus::kWouldBlock) {
       is_readable_ = false;
       return;
@@ -316,7 +325,10 @@ void DeviceSocket::flush() {
   }
   if (closes_) return finish_closing();
   client_->on_writable(loop_.loop().now());
-  if ((is_readable_ || has_untaken_) && may_read()) take_turn();
+  if ((is_readable_ || has_untaken_) && may_read() &&
+      !SLUICE_PLANTED_BUG("front_forgets_who_reads_again")) {
+    take_turn();
+  }
 }
 
 }  // namespace sluice::front

@@ -78,13 +78,24 @@ void FrontLoop::stop_listening() {
   });
 }
 
-void FrontLoop::stop() {
-  if (!thread_.joinable()) return;
+void FrontLoop::end_connections() {
+  stop_listening();
   post([this] {
     for (auto& socket : sockets_) {
       if (socket) socket->abandon();
     }
   });
+}
+
+std::size_t FrontLoop::unsettled() const {
+  if (is_fenced()) return 0;
+  return broker_->clients() + broker_->unattended() + broker_->waiting_records() +
+         sink_->in_flight();
+}
+
+void FrontLoop::stop() {
+  if (!thread_.joinable()) return;
+  end_connections();
   loop_->stop();
   thread_.join();
 }
@@ -94,7 +105,8 @@ std::size_t FrontLoop::flush_records(MonoTime deadline) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - parts_.clock.mono());
     // In steps, as each that Kafka takes makes room for one that waits.
     static_cast<void>(sink_->flush(std::clamp(left, std::chrono::milliseconds(0), kFlushStep)));
-    sink_->poll();  // nobody waits for an answer any more
+    const auto answers = sink_->poll();
+    if (!SLUICE_PLANTED_BUG("front_leaves_qos2_half_done")) broker_->on_stored(answers);
     broker_->retry_records();
     const std::size_t rest = sink_->in_flight() + broker_->waiting_records();
     if (rest == 0 || left <= std::chrono::milliseconds(0)) return rest;
@@ -117,7 +129,10 @@ bool FrontLoop::admit(const net::SocketAddress& peer) {
   ConnectionAdmission& admission = parts_.admission;
   const MonoTime now = loop_->now();
   const Strangers::Stranger* const loser =
-      admission.has_room() ? nullptr : strangers_.who_gives_way(group_of(peer), now);
+      admission.has_room() ? nullptr
+                           : strangers_.who_gives_way(group_of(peer), now, [this](const auto& one) {
+                               return sockets_[static_cast<std::size_t>(one.fd)]->quiet_for();
+                             });
   if (loser == nullptr) return admission.admit_socket(now).is_admitted;
   const bool is_admitted = admission.admit_in_place(now).is_admitted;
   if (is_admitted) {
@@ -220,7 +235,12 @@ void FrontLoop::end_turn() {
   for (DeviceSocket* socket : turn_) socket->resume();
   turn_.clear();
   std::swap(turn_, to_flush_);
-  for (DeviceSocket* socket : turn_) socket->flush();
+  for (std::size_t i = 0; i < turn_.size(); ++i) {
+    if (i + 3 < turn_.size()) prefetch(turn_[i + 3], sizeof(DeviceSocket));
+    if (i + 2 < turn_.size()) turn_[i + 2]->prefetch_for_flush(PrefetchStep::kObject);
+    if (i + 1 < turn_.size()) turn_[i + 1]->prefetch_for_flush(PrefetchStep::kPointees);
+    turn_[i]->flush();
+  }
   turn_.clear();
   let_some_leave();
   gone_.clear();

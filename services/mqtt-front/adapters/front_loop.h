@@ -77,10 +77,18 @@ class FrontLoop {
   void drop_all(std::string reason);
   /// Any thread: accepts no more connections.
   void stop_listening();
-  /// Any thread; returns when the thread has ended.
+  /// Any thread: accepts no more connections and ends those there are. The loop runs on, for what
+  /// they leave behind.
+  void end_connections();
+  /// On the loop: sessions that are not let go of, records that Kafka has not answered for, and
+  /// messages under way that no client answers for. 0 while it is fenced, as it does nothing about
+  /// them.
+  std::size_t unsettled() const;
+  /// Any thread; returns when the thread has ended, and all connections have.
   void stop();
-  /// After stop(): waits until Kafka has what is in the producer and what had no room in it.
-  /// Returns how many records it does not have at the deadline.
+  /// After stop(): waits until Kafka has what is in the producer and what had no room in it; its
+  /// answers go to the broker, but no answer of the session store does any more. Returns how many
+  /// records Kafka does not have at the deadline.
   std::size_t flush_records(MonoTime deadline);
   /// After stop(): lets go of its sockets and of what attach() gave it. Work may still be posted;
   /// it does not run any more.

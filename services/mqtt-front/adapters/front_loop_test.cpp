@@ -1,30 +1,19 @@
 // One loop with real sockets and fakes behind its broker: what comes before MQTT, and whom an
 // answer must not reach.
-#include "adapters/front_loop.h"
-
-#include "testing/fake_ports.h"
+#include "testing/one_loop.h"
 
 #include <chrono>
 #include <deque>
-#include <future>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include <sluice/base/random.h>
 #include <sluice/crypto/openssl.h>
-#include <sluice/kafka/testing/fake_kafka.h>
-#include <sluice/metrics/metrics.h>
-#include <sluice/testing/eventually.h>
-#include <sluice/testing/shifted_clock.h>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 
 namespace sluice::front::testing {
 namespace {
@@ -35,17 +24,6 @@ using sluice::testing::eventually;
 constexpr auto kPatience = 60s;
 const std::string kFirstKey(32, 'a');
 const std::string kNextKey(32, 'b');
-
-net::Socket connect_to(const std::string& address) {
-  net::Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in name{};
-  name.sin_family = AF_INET;
-  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  name.sin_port =
-      htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
-  EXPECT_EQ(::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name), 0);
-  return socket;
-}
 
 /// A device that has a pre-shared key.
 class KeyDevice {
@@ -91,49 +69,25 @@ class KeyDevice {
 
 /// A loop with two listeners for pre-shared keys, one of which has no patience; the test plays the
 /// registry.
-class PreSharedKeys : public ::testing::Test {
+class PreSharedKeys : public OneLoop {
  protected:
   void SetUp() override {
     psk_ = *net::TlsContext::open_psk({.name = "psk"}, clock_, registry_);
-    plans_.push_back(
-        {.name = "hasty", .address = "127.0.0.1:0", .tls = psk_.get(), .connect_timeout = 20ms});
-    plans_.push_back(
-        {.name = "psk", .address = "127.0.0.1:0", .tls = psk_.get(), .connect_timeout = kPatience});
-    loop_ = *FrontLoop::create({.clock = clock_,
-                                .registry = registry_,
-                                .plans = plans_,
-                                .admission = admission_,
-                                .find_psk = [this](std::string identity, auto answer) {
-                                  const std::lock_guard lock(mutex_);
-                                  asked_.push_back({std::move(identity), std::move(answer)});
-                                }});
-    auto sink = std::make_unique<KafkaSink>(kafka_.producer(), 1000, 10);
-    auto broker = std::make_unique<Broker>(options_, Broker::Ports{.clock = loop_->clock(),
-                                                                   .random = random_,
-                                                                   .sink = *sink,
-                                                                   .authenticator = authenticator_,
-                                                                   .store = store_,
-                                                                   .neighbours = neighbours_,
-                                                                   .routes = routes_,
-                                                                   .retained = retained_,
-                                                                   .observer = observer_,
-                                                                   .metrics = metrics_,
-                                                                   .topics = topics_,
-                                                                   .admission = admission_,
-                                                                   .tenant_buckets = buckets_,
-                                                                   .tenant_limits = limits_});
-    loop_->attach(std::move(sink), std::move(broker), {loop_.get()});
-    const auto listening = loop_->listen(plans_);
-    ASSERT_TRUE(listening) << listening.error().message();
-    loop_->start();
-  }
-  void TearDown() override {
-    loop_->stop();
-    loop_->detach();
+    const auto listener = [this](std::string name, std::chrono::milliseconds patience) {
+      return ListenerPlan{.name = std::move(name),
+                          .address = "127.0.0.1:0",
+                          .tls = psk_.get(),
+                          .connect_timeout = patience};
+    };
+    start({.plans = {listener("hasty", 20ms), listener("psk", kPatience)},
+           .find_psk = [this](std::string identity, auto answer) {
+             const std::lock_guard lock(mutex_);
+             asked_.push_back({std::move(identity), std::move(answer)});
+           }});
   }
 
-  const std::string& hasty() const { return plans_[0].address; }
-  const std::string& patient() const { return plans_[1].address; }
+  const std::string& hasty() const { return address(0); }
+  const std::string& patient() const { return address(1); }
 
   /// How often the registry was asked for a key.
   std::size_t questions() {
@@ -148,17 +102,6 @@ class PreSharedKeys : public ::testing::Test {
     }
     done(Secret(key));
   }
-  /// Returns when the loop has done everything that was posted before.
-  void settle() {
-    std::promise<void> done;
-    loop_->post([&done] { done.set_value(); });
-    done.get_future().wait();
-  }
-  std::size_t under_way() const { return admission_.handshakes(); }
-  void put_forward(std::chrono::seconds by) {
-    clock_.put_forward(by);
-    settle();  // it may be asleep
-  }
 
  private:
   struct Question {
@@ -166,28 +109,9 @@ class PreSharedKeys : public ::testing::Test {
     std::move_only_function<void(std::optional<Secret>)> answer;
   };
 
-  sluice::testing::ShiftedClock clock_;
-  SystemRandom random_;
-  Registry registry_;
-  sluice::testing::FakeKafka kafka_{clock_};
-  Tasks tasks_;
-  FakeAuthenticator authenticator_{tasks_};
-  FakeStore store_{tasks_};
-  FakeNeighbours neighbours_{tasks_};
-  FakeObserver observer_;
-  FrontMetrics metrics_{registry_};
-  ingest::TopicMap topics_;
-  Routes routes_{1000, random_};
-  RetainedMessages retained_{{}, random_};
-  TenantBucketTable buckets_;
-  TenantLimits::Settings limits_;
-  ConnectionAdmission admission_{{}};
-  Options options_;
   std::unique_ptr<net::TlsContext> psk_;
-  std::vector<ListenerPlan> plans_;
   std::mutex mutex_;  // guards asked_
   std::deque<Question> asked_;
-  std::unique_ptr<FrontLoop> loop_;
 };
 
 TEST_F(PreSharedKeys, LetADeviceInOnceTheRegistryHasAnswered) {

@@ -84,13 +84,4 @@ DeviceLimits device_limits_of(const Config& config) {
   return limits;
 }
 
-std::size_t descriptors_for_devices(std::size_t descriptors, std::size_t loops) {
-  // gRPC, Redis, control topics, ops and what the runtime has; and of each loop a producer, which
-  // has one to each of Kafka's brokers.
-  constexpr std::size_t kReserved = 256;
-  constexpr std::size_t kReservedOfLoop = 32;
-  // A process that may have few has few brokers, too.
-  return descriptors - std::min(kReserved + kReservedOfLoop * loops, descriptors / 2);
-}
-
 }  // namespace sluice::front

@@ -134,7 +134,7 @@ class FrontPeers::Impl {
   }
 
   void settle(Error error, Done<void> done) {
-    metrics_.not_released.add();
+    metrics_.not_released(error.reason());
     --releases_;
     done(fail(std::move(error)));
   }

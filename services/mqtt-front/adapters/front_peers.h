@@ -60,7 +60,8 @@ class FrontPeers {
   /// fails may have arrived or not.
   void deliver(const std::string& address, const SessionKey& key, const Parcel& parcel,
                Done<Neighbours::Outcome> done);
-  /// kFailedPrecondition with reason "not_held": that front does not hold it under this epoch.
+  /// kFailedPrecondition with reason "not_held": that front does not hold it under this epoch; with
+  /// kSessionBusy: its connection there still waits for what it published.
   void release(const std::string& address, const SessionKey& key, Epoch epoch, Done<void> done);
 
   /// For LoopNeighbours, which counts with the same metric what it refuses.

@@ -143,6 +143,17 @@ TEST_F(PeersTest, SaysThatTheSessionIsNotThere) {
   EXPECT_EQ(outcome.error().reason(), "not_here");
 }
 
+TEST_F(PeersTest, SaysThatTheSessionCouldNotKeepIt) {
+  open();
+  other_.refuse_deliveries();
+  other_.connect("d1", {.session_expiry_seconds = 100, .receive_maximum = 1});
+  EXPECT_EQ(deliver("d1", "sent").value_or(Outcome::kNobody), Outcome::kDelivered);
+  const auto answer = deliver("d1", "behind it");
+  EXPECT_EQ(code_of(answer), ErrorCode::kUnavailable);
+  EXPECT_EQ(reason_of(answer), "not_stored");
+  EXPECT_EQ(count("sluice_mqtt_peer_messages_not_here_total"), 0U);
+}
+
 TEST_F(PeersTest, FailsWhenTheOtherFrontIsGone) {
   open();
   server_->stop();

@@ -1,10 +1,12 @@
 #include "adapters/front_server.h"
 
 #include "adapters/client_journal.h"
+#include "adapters/descriptor_limit.h"
 #include "adapters/front_listeners.h"
 #include "adapters/front_options.h"
 #include "adapters/front_peers.h"
 #include "adapters/front_store.h"
+#include "adapters/front_topics.h"
 #include "adapters/house_metrics.h"
 #include "adapters/registry_authenticator.h"
 #include "adapters/revoked_certificates.h"
@@ -16,14 +18,13 @@
 #include <climits>
 #include <condition_variable>
 #include <deque>
+#include <latch>
 #include <mutex>
 #include <optional>
 #include <thread>
 
-#include <sluice/kafka/topic_admin.h>
-#include <sluice/kafka/topics.h>
+#include <sluice/service/periodic_task.h>
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace sluice::front {
@@ -33,16 +34,16 @@ using namespace std::chrono_literals;
 
 // Records that one read of 64 KiB can bring: the smallest PUBLISH with a topic is about 8 bytes.
 constexpr std::size_t kRoomPerRead = 8 * 1024;
-constexpr auto kTopicsTimeout = 10s;
 constexpr auto kHouseInterval = 100ms;
+constexpr auto kPartitionInterval = 1min;
 constexpr auto kDrainSlack = 2s;
-// For what is in the producers of all loops at the end; an orderly end has waited for its devices
-// before. Much less than shutdown_grace: Kafka may be down, and the lease is given back after it.
-constexpr auto kFlushLimit = 5s;
-// What we write and read. Whoever of its users comes first makes a topic.
-constexpr std::array kTopics{kafka::topics::kTelemetryRaw, kafka::topics::kDeviceEvents,
-                             kafka::topics::kShadowRequests, kafka::topics::kControlDevices,
-                             kafka::topics::kControlLimits};
+constexpr auto kSettleInterval = 10ms;
+// For what has not come back from Kafka, the session store or other fronts once the devices are
+// gone, in all loops. Much less than shutdown_grace: Kafka may be down, and the lease is given back
+// after it.
+constexpr auto kSettleLimit = 5s;
+// The same once the last connections were ended, however long the devices took.
+constexpr auto kLastSettleLimit = 1s;
 
 /// In Kubernetes the pod's name.
 std::string host_name() {
@@ -110,7 +111,8 @@ class FrontServer::Impl {
     const auto cores = std::max(1U, std::thread::hardware_concurrency());
     const std::size_t count =
         config_.loops > 0 ? static_cast<std::size_t>(config_.loops) : std::size_t{cores};
-    const std::size_t sockets = max_sockets(count);
+    const std::size_t sockets =
+        raise_descriptor_limit(static_cast<std::size_t>(config_.max_connections), count, log_);
     for (std::size_t i = 0; i < count; ++i) {
       FrontLoop::Parts parts{.loop_options = {.nap = config_.loop_nap},
                              .clock = clock_,
@@ -170,21 +172,72 @@ class FrontServer::Impl {
     while (metrics_.connections.value() > 0 && clock_.mono() - begun < limit) {
       drained_.wait_for(lock, kHouseInterval);
     }
+    lock.unlock();
+    settle_by(clock_.mono() + kSettleLimit);
+  }
+
+  // While the loops run, as they alone can finish what they have begun. A QoS 2 publish that Kafka
+  // has not answered for yet keeps its session here: another front must not have it before the
+  // session knows of the publish, or it would be stored twice. A will that the store has handed out
+  // is nowhere else.
+  void settle_by(MonoTime deadline) {
+    settles_until_ = deadline;
+    if (SLUICE_PLANTED_BUG("front_leaves_qos2_half_done")) {
+      for (FrontLoop* loop : loops()) loop->stop();
+      return;
+    }
+    store_.stop_sweeping();
+    std::unique_lock lock(drain_mutex_);
+    while (unsettled() > 0 && clock_.mono() < settles_until_) {
+      drained_.wait_for(lock, kSettleInterval);
+    }
+  }
+
+  /// Of all loops, behind what was posted to them.
+  std::size_t unsettled() {
+    std::atomic<std::size_t> sum = 0;
+    std::latch asked(static_cast<std::ptrdiff_t>(loops_.size()));
+    for (FrontLoop* loop : loops()) {
+      loop->post([&, loop] {
+        sum += loop->unsettled();
+        asked.count_down();
+      });
+    }
+    asked.wait();
+    return sum;
   }
 
   void stop() {
     if (std::exchange(is_stopped_, true)) return;
+    const bool has_run = housekeeper_.joinable();
     housekeeper_ = {};  // asks it to end, and waits
-    for (FrontLoop* loop : loops()) loop->stop();
-    // What the end of connections gave rise to, wills and events: nobody else says it later.
-    const MonoTime deadline = clock_.mono() + kFlushLimit;
-    std::size_t lost = 0;
-    for (FrontLoop* loop : loops()) lost += loop->flush_records(deadline);
-    if (lost > 0) {
-      log_.warning("records_not_flushed", {{"records", static_cast<std::int64_t>(lost)}});
+    partition_task_.reset();
+    if (has_run) {
+      for (FrontLoop* loop : loops()) loop->end_connections();
+      settle_by(std::max(clock_.mono() + kLastSettleLimit, settles_until_));
     }
+    for (FrontLoop* loop : loops()) loop->stop();
+    if (has_run) flush_records();
     if (registry_channel_) registry_channel_->stop();
     peers_->stop();
+  }
+
+  // What the loops could not see to in time, or were not allowed to. Wills and events: nobody else
+  // says it later.
+  void flush_records() {
+    std::size_t sessions = 0;
+    std::size_t records = 0;
+    for (FrontLoop* loop : loops()) {
+      const bool is_its_own = SLUICE_PLANTED_BUG("front_flushes_loop_by_loop");
+      records += loop->flush_records(is_its_own ? clock_.mono() + kSettleLimit : settles_until_);
+      sessions += loop->broker().clients();
+    }
+    if (records > 0) {
+      log_.warning("records_not_flushed", {{"records", static_cast<std::int64_t>(records)}});
+    }
+    if (sessions > 0) {
+      log_.warning("sessions_not_settled", {{"sessions", static_cast<std::int64_t>(sessions)}});
+    }
   }
 
   const Config& config_;
@@ -218,25 +271,6 @@ class FrontServer::Impl {
       done(fail(ErrorCode::kUnavailable, "the conformance profile asks nobody"));
     }
   };
-
-  /// A process may have as many descriptors as the hard limit says, but mostly begins with few.
-  std::size_t max_sockets(std::size_t loops) const {
-    const auto wanted = static_cast<std::size_t>(config_.max_connections);
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-    const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
-    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-      log_.warning("descriptor_limit_not_raised");
-      limit.rlim_cur = before;
-    }
-    const std::size_t possible = descriptors_for_devices(limit.rlim_cur, loops);
-    if (possible >= wanted) return wanted;
-    log_.warning("descriptors_below_max_connections",
-                 {{"descriptors", static_cast<std::int64_t>(limit.rlim_cur)},
-                  {"max_connections", config_.max_connections},
-                  {"connections", static_cast<std::int64_t>(possible)}});
-    return possible;
-  }
 
   Result<> attach(FrontLoop& loop, std::size_t index, const std::vector<FrontLoop*>& all) {
     SLUICE_TRY_ASSIGN(auto producer, kafka::open_producer(config_.kafka, config_.producer, clock_,
@@ -291,6 +325,7 @@ class FrontServer::Impl {
     for (std::uint64_t round = 0; !stop.stop_requested(); ++round) {
       condition.wait_for(lock, stop, kHouseInterval, [] { return false; });
       store_.tick(clock_.mono());
+      if (authenticator_) authenticator_->tick();
       retained_.sweep(clock_.mono(), 1000);
       if (is_draining_) drain();
       if (round % 10 == 0) house_metrics_->update(cache_.stats(), loops_);
@@ -301,19 +336,24 @@ class FrontServer::Impl {
   }
 
   void prepare_topics() {
-    const Result<> made = [&]() -> Result<> {
-      SLUICE_TRY_ASSIGN(auto admin, kafka::open_topic_admin(config_.kafka, log_));
-      SLUICE_TRY(admin->ensure(kTopics, kTopicsTimeout));
-      SLUICE_TRY_ASSIGN(const auto raw, admin->describe(options_.raw_topic, kTopicsTimeout));
-      for (FrontLoop* loop : loops()) {
-        loop->post([this, loop, count = raw.partitions] {
-          loop->sink().set_partitions(options_.raw_topic, count);
-        });
-      }
-      return {};
-    }();
-    if (!made) return log_.error("topics_not_ready", made.error());
+    const auto partitions = ensure_topics(config_.kafka, options_.raw_topic, log_);
+    if (!partitions) return log_.error("topics_not_ready", partitions.error());
+    for (FrontLoop* loop : loops()) {
+      loop->post([this, loop, count = *partitions] {
+        loop->sink().set_partitions(options_.raw_topic, count);
+      });
+    }
+    watch_partitions(*partitions);
     has_topics_ = true;
+  }
+
+  void watch_partitions(std::int32_t counted) {
+    partition_watch_.emplace([this] { return kafka::open_topic_admin(config_.kafka, log_); },
+                             options_.raw_topic, counted, log_, registry_);
+    partition_task_.emplace(
+        service::PeriodicTask::Options{.name = "partition_watch", .interval = kPartitionInterval},
+        clock_, random_, log_, registry_,
+        [this](const std::stop_token&) { return partition_watch_->look(); });
   }
 
   void drain() {
@@ -335,9 +375,12 @@ class FrontServer::Impl {
   std::deque<LoopParts> parts_;
   std::atomic<bool> is_draining_{false};
   bool is_stopped_ = false;
+  MonoTime settles_until_{MonoTime::min()};
   std::mutex drain_mutex_;
   std::condition_variable drained_;  // looked at every kHouseInterval anyway
-  std::jthread housekeeper_;
+  std::optional<PartitionWatch> partition_watch_;
+  std::optional<service::PeriodicTask> partition_task_;
+  std::jthread housekeeper_;  // makes the two before
 };
 
 Result<std::unique_ptr<FrontServer>> FrontServer::open(const Config& config, const Clock& clock,

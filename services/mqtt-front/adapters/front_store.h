@@ -37,6 +37,11 @@ class FrontStore {
   /// Whether this front may acknowledge and deliver now; see RedisSessionStore.
   bool may_act(MonoTime now) const { return redis_ == nullptr || redis_->lease_is_valid(now); }
   bool is_loaded() const { return redis_ == nullptr || redis_->is_loaded(); }
+  /// For the end: hands this front no more wills, or what else sessions leave behind, that another
+  /// could see to. Returns when what it was handed has been posted to the loops.
+  void stop_sweeping() {
+    if (redis_) redis_->stop_sweeping();
+  }
   /// What time alone brings.
   void tick(MonoTime now) {
     if (memory_) memory_->tick(now);

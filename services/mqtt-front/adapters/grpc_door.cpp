@@ -1,5 +1,6 @@
 #include "adapters/grpc_door.h"
 
+#include "adapters/door_metrics.h"
 #include "adapters/wire_message.h"
 #include "core/broker.h"
 
@@ -106,51 +107,6 @@ class Batch {
   std::vector<DeliveryOutcome> outcomes_;
   std::atomic<std::size_t> missing_;
   std::shared_ptr<Answers> answers_;  // shared with the handler
-};
-
-struct Metrics {
-  explicit Metrics(Registry& registry)
-      : delivered(published(registry, "delivered")),
-        queued(published(registry, "queued")),
-        dropped(published(registry, "dropped")),
-        unanswered(registry.counter("sluice_mqtt_door_unanswered_total",
-                                    "Calls of services and fronts that a loop did not answer "
-                                    "before their deadline.")) {
-    for (int outcome = 0; outcome < DeliveryOutcome_ARRAYSIZE; ++outcome) {
-      deliveries.push_back(
-          registry.counter("sluice_mqtt_door_deliveries_total",
-                           "Messages that other fronts handed over, by what became of them.",
-                           {{"outcome", name_of_outcome(outcome)}}));
-    }
-  }
-
-  static Counter published(Registry& registry, const std::string& outcome) {
-    return registry.counter("sluice_mqtt_door_published_total",
-                            "Sessions that messages of services were for, by what became of them.",
-                            {{"outcome", outcome}});
-  }
-  static std::string name_of_outcome(int outcome) {
-    switch (static_cast<DeliveryOutcome>(outcome)) {
-      case DELIVERY_OUTCOME_TAKEN:
-        return "taken";
-      case DELIVERY_OUTCOME_FULL:
-        return "full";
-      case DELIVERY_OUTCOME_NOT_HERE:
-        return "not_here";
-      case DELIVERY_OUTCOME_NOBODY:
-        return "nobody";
-      case DELIVERY_OUTCOME_FAILED:
-        return "failed";
-      default:
-        return "unspecified";
-    }
-  }
-
-  Counter delivered;
-  Counter queued;
-  Counter dropped;
-  Counter unanswered;
-  std::vector<Counter> deliveries;  // by DeliveryOutcome
 };
 
 }  // namespace
@@ -304,7 +260,7 @@ class GrpcDoor::Service final : public MqttFrontService::CallbackService {
   const Clock& clock_;
   const ingest::TopicMap& topics_;
   const FrontLoops loops_;
-  Metrics metrics_;
+  DoorMetrics metrics_;
   rpc::Method& publish_;
   rpc::Method& deliver_;
   rpc::Method& release_;

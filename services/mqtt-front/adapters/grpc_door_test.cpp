@@ -240,6 +240,22 @@ TEST_F(DoorTest, DeliverSaysWhatBecameOfEachInOrder) {
   EXPECT_FALSE(front_.was_sent("d2", "unwanted"));
 }
 
+TEST_F(DoorTest, DeliverSaysWhatASessionCouldNotKeep) {
+  open();
+  front_.refuse_deliveries();
+  front_.connect("d1", {.session_expiry_seconds = 100, .receive_maximum = 1});
+  DeliverRequest request;
+  *request.add_deliveries() = delivery_to("d1", "sent");
+  *request.add_deliveries() = delivery_to("d1", "behind it");
+  const auto answer = deliver(request);
+  ASSERT_TRUE(answer) << answer.error().message();
+  EXPECT_THAT(answer->outcomes(), ElementsAre(DELIVERY_OUTCOME_TAKEN, DELIVERY_OUTCOME_FAILED));
+  EXPECT_TRUE(front_.was_sent("d1", "sent"));
+  EXPECT_FALSE(front_.was_sent("d1", "behind it"));
+  EXPECT_TRUE(
+      front_.registry.scrape().contains("sluice_mqtt_door_deliveries_total{outcome=\"failed\"} 1"));
+}
+
 TEST_F(DoorTest, DeliverLooksForASessionNowhereElse) {
   open();
   // To its own address: the message would go round for ever.

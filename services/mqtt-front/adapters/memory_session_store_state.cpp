@@ -38,17 +38,22 @@ std::vector<mqtt::Delivery> take_shared(StoredSession& session) {
   return shared;
 }
 
-/// What was never sent and has expired. Returns its bytes in the queue's count and in the store's.
-std::pair<std::size_t, std::size_t> drop_expired(StoredSession& session, MonoTime now) {
+/// What was never sent and has expired, with its bytes in the queue's count and in the store's.
+struct Dropped {
+  std::size_t messages = 0;
   std::size_t queued = 0;
   std::size_t stored = 0;
-  std::erase_if(session.deliveries, [&](const mqtt::Delivery& delivery) {
+};
+
+Dropped drop_expired(StoredSession& session, MonoTime now) {
+  Dropped dropped;
+  dropped.messages = std::erase_if(session.deliveries, [&](const mqtt::Delivery& delivery) {
     const bool drops = delivery.state == mqtt::Delivery::State::kWaiting && delivery.message &&
                        delivery.message->has_expired(now);
-    if (drops) queued += queued_bytes_of(delivery), stored += bytes_of(delivery);
+    if (drops) dropped.queued += queued_bytes_of(delivery), dropped.stored += bytes_of(delivery);
     return drops;
   });
-  return {queued, stored};
+  return dropped;
 }
 
 MonoTime will_time(MonoTime now, seconds delay, std::uint32_t expiry_seconds) {
@@ -210,9 +215,10 @@ Result<> MemorySessionStore::State::enqueue(const SessionKey& key, mqtt::Deliver
   const auto max_queued = static_cast<std::size_t>(config_.max_queued);
   if (session.deliveries.size() >= max_queued ||
       entry.queued_bytes + queued_bytes_of(delivery) > config_.max_queued_bytes.count) {
-    const auto [queued, stored] = drop_expired(session, clock_.mono());
-    entry.queued_bytes -= queued;
-    set_bytes(entry, entry.bytes - stored);
+    const Dropped dropped = drop_expired(session, clock_.mono());
+    metrics_.dropped_expired.add(dropped.messages);
+    entry.queued_bytes -= dropped.queued;
+    set_bytes(entry, entry.bytes - dropped.stored);
   }
   if (session.deliveries.size() >= max_queued) return refuse(metrics_, "session_max_queued");
   const std::size_t queued_bytes = entry.queued_bytes + queued_bytes_of(delivery);

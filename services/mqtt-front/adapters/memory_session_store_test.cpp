@@ -51,7 +51,7 @@ class MemoryUnderTest final : public SessionStoreUnderTest {
   explicit MemoryUnderTest(const SessionStoreConfig& config) : store(config, clock, registry) {}
 
   std::unique_ptr<FrontUnderTest> start_front() override {
-    return std::make_unique<Front>(store, FrontId(std::format("front-{}", ++fronts_)));
+    return std::make_unique<Front>(store, registry, FrontId(std::format("front-{}", ++fronts_)));
   }
   void kill(FrontUnderTest& front) override { store.remove_front(front.id()); }
   void pass(std::chrono::milliseconds time) override { clock.advance(time); }
@@ -64,7 +64,8 @@ class MemoryUnderTest final : public SessionStoreUnderTest {
  private:
   class Front final : public FrontUnderTest {
    public:
-    Front(MemorySessionStore& store, FrontId id) : owner_(store), id_(std::move(id)) {
+    Front(MemorySessionStore& store, Registry& registry, FrontId id)
+        : owner_(store), registry_(registry), id_(std::move(id)) {
       store.add_front(id_, "address of " + id_.value(), listener(), loop_.post());
       handle_ = store.for_loop(id_, loop_.post());
     }
@@ -72,9 +73,11 @@ class MemoryUnderTest final : public SessionStoreUnderTest {
     SessionStore& store() override { return *handle_; }
     const FrontId& id() const override { return id_; }
     TestLoop& loop() override { return loop_; }
+    Registry& metrics() override { return registry_; }
 
    private:
     MemorySessionStore& owner_;
+    Registry& registry_;
     FrontId id_;
     TestLoop loop_;
     std::unique_ptr<SessionStore> handle_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include <sluice/metrics/metrics.h>
 
 namespace sluice::front {
@@ -7,6 +9,9 @@ namespace sluice::front {
 /// What FrontPeers and its channels count. Handles only; copies share the series.
 struct PeerMetrics {
   explicit PeerMetrics(Registry& registry);
+
+  /// A session that another front was asked for in vain, by what it answered.
+  void not_released(std::string_view reason);
 
   Counter sent;
   Counter calls;
@@ -16,7 +21,9 @@ struct PeerMetrics {
   Counter too_many_fronts;
   Counter too_many_releases;
   Counter loop_full;
-  Counter not_released;
+  Counter release_busy;
+  Counter release_not_held;
+  Counter release_failed;
   Gauge peers;
 };
 

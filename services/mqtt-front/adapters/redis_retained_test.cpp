@@ -1,11 +1,13 @@
+#include "adapters/redis_session_store_mirror_scripts.h"
 #include "adapters/redis_session_store_tables.h"
 #include "adapters/redis_under_test.h"
 #include "core/retained_messages.h"
 
 #include <format>
+#include <string>
+#include <utility>
 
 #include <sluice/base/planted_bug.h>
-#include <sluice/testing/fault_proxy.h>
 
 #include <gmock/gmock.h>
 
@@ -68,11 +70,6 @@ class RedisRetained : public RedisSessionStoreTest {
       front.store().put_retained(message, WhenAway::kTryAgain, std::move(done));
     });
   }
-  void cut_off() {
-    proxy_->refuse_connections(true);
-    proxy_->reset();
-  }
-  void heal() { proxy_->heal(); }
   std::string counted(const std::string& mirror, const std::string& tenant) {
     const std::string counts = redis().keys().mirror(mirror).back();
     const auto reply = redis().ask(counts, {"HMGET", counts, "n/" + tenant, "b/" + tenant});
@@ -84,25 +81,13 @@ class RedisRetained : public RedisSessionStoreTest {
            redis().ask(names[2], {"HGET", names[2], "ver"}).text();
   }
 
- private:
-  redis::Config through_proxy() {
-    redis::Config through = redis().redis();
-    through.url = "redis://" + proxy_->address();
-    through.command_timeout = 200ms;
-    return through;
-  }
-  std::unique_ptr<sluice::testing::FaultProxy> proxy_ =
-      sluice::testing::FaultProxy::start(
-          {.target = require_env("SLUICE_TEST_REDIS_URL").substr(std::string("redis://").size())})
-          .value();
-
- protected:
-  RedisFront cut{redis().config(), through_proxy(), redis().clock};  // the one that can be cut off
+  RedisLine line{redis().redis()};
+  RedisFront cut{redis().config(), line.config(200ms), redis().clock};
 };
 INSTANTIATE_TEST_SUITE_P(Redis, RedisRetained, ::testing::Values(make_single));
 
 TEST_P(RedisRetained, FailsWhileRedisIsAwayAndIsNotHeldByThisFrontAlone) {
-  cut_off();
+  line.cut();
   const auto away = retain(cut, "blue/a", "x");
   ASSERT_FALSE(away);
   EXPECT_EQ(away.error().code(), ErrorCode::kUnavailable);
@@ -112,12 +97,12 @@ TEST_P(RedisRetained, FailsWhileRedisIsAwayAndIsNotHeldByThisFrontAlone) {
 TEST_P(RedisRetained, IsPutOnceRedisIsBackWhereThatWasAskedFor) {
   ASSERT_TRUE(retain(*one, "blue/gone", "x"));
   ASSERT_TRUE(eventually([&] { return cut.listener().retained().size() == 1; }));
-  cut_off();
+  line.cut();
   EXPECT_TRUE(retain_later(cut, "blue/a", "first"));
   EXPECT_TRUE(retain_later(cut, "blue/a", "last"));
   EXPECT_TRUE(retain_later(cut, "blue/gone", ""));
   EXPECT_EQ(one->listener().retained(), (Retained{{"blue/gone", "x"}}));
-  heal();
+  line.heal();
   for (FrontUnderTest* front : {one.get(), two.get(), static_cast<FrontUnderTest*>(&cut)}) {
     EXPECT_TRUE(
         eventually([&] { return front->listener().retained() == Retained{{"blue/a", "last"}}; }));
@@ -127,15 +112,53 @@ TEST_P(RedisRetained, IsPutOnceRedisIsBackWhereThatWasAskedFor) {
 TEST_P(RedisRetained, DoesNotUndoWhatAnotherFrontRetainedMeanwhile) {
   ASSERT_TRUE(retain(*one, "blue/a", "before"));
   ASSERT_TRUE(eventually([&] { return cut.listener().retained().size() == 1; }));
-  cut_off();
+  line.cut();
   EXPECT_TRUE(retain_later(cut, "blue/a", "of the one that was cut off"));
   EXPECT_TRUE(retain_later(cut, "blue/b", "of the one that was cut off"));
   ASSERT_TRUE(retain(*one, "blue/a", "after"));
-  heal();
+  line.heal();
   const Retained expected{{"blue/a", "after"}, {"blue/b", "of the one that was cut off"}};
   for (FrontUnderTest* front : {one.get(), two.get(), static_cast<FrontUnderTest*>(&cut)}) {
     EXPECT_TRUE(eventually([&] { return front->listener().retained() == expected; }));
   }
+}
+
+// Between a front's look at the log and its write there is room for another front's.
+TEST_P(RedisRetained, IsLeftAloneWhereItHasChangedSinceAFrontLooked) {
+  const auto names = redis().keys().mirror("retained");
+  const auto state = [&](const char* field) {
+    return redis().ask(names[2], {"HGET", names[2], field}).text();
+  };
+  ASSERT_TRUE(retain(*one, "blue/a", "looked at"));
+  const std::string looked = state("ver");
+  ASSERT_TRUE(retain(*one, "blue/a", "changed"));
+  const std::string changed = state("ver");
+  ASSERT_TRUE(retain(*one, "blue/b", "another"));
+
+  const MirrorScripts scripts;
+  const auto remove = [&](const std::string& generation, const std::string& version) {
+    return scripts.remove
+        .call(redis().client(), names, {"blue/a", "", "blue", "1000", "1", generation, version})
+        .value();
+  };
+  const auto put = [&](const std::string& generation, const std::string& version) {
+    return scripts.put
+        .call(redis().client(), names,
+              {"blue/a", "x", "blue", "1000", "0", "1", generation, version, "9", "", "9999", "",
+               "9", "", "9999", ""})
+        .value();
+  };
+  const std::string generation = state("gen");
+  const std::string to_come = std::to_string(std::stoi(changed) + 9);
+  EXPECT_EQ(remove(generation, looked).integer(), 0);
+  EXPECT_EQ(put(generation, looked).integer(), 0);
+  for (const auto& [of, version] :
+       {std::pair<std::string, std::string>("another life", looked), {generation, to_come}}) {
+    EXPECT_EQ(remove(of, version).integer(), -1) << "nobody can tell";
+    EXPECT_EQ(put(of, version).integer(), -1);
+  }
+  EXPECT_EQ(one->listener().retained().at("blue/a"), "changed");
+  EXPECT_EQ(remove(generation, changed).items().at(0).text(), generation) << "it is done";
 }
 
 TEST_P(RedisRetained, OfAnEarlierReleaseIsCounted) {

@@ -133,6 +133,7 @@ std::unique_ptr<SessionStore> RedisSessionStore::for_loop(LoopPost post) {
 }
 bool RedisSessionStore::lease_is_valid(MonoTime now) const { return engine_->lease_is_valid(now); }
 bool RedisSessionStore::is_loaded() const { return engine_->is_loaded(); }
+void RedisSessionStore::stop_sweeping() { engine_->stop_sweeping(); }
 void RedisSessionStore::abandon() { engine_->stop_threads(); }
 
 }  // namespace sluice::front

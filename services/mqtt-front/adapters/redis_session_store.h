@@ -55,6 +55,11 @@ class RedisSessionStore {
   /// True once all wide subscriptions and retained messages were loaded: for readiness.
   bool is_loaded() const;
 
+  /// What sessions leave behind, wills for one, is for other fronts from now on. Returns when the
+  /// listener has been told of all that this one has taken, which Redis does not have any more: a
+  /// front that ends can still see to it. Waits for Redis; not after abandon().
+  void stop_sweeping();
+
   /// Dies like a killed process: stops at once and leaves everything in Redis as it is. For tests.
   void abandon();
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <format>
+#include <latch>
 #include <utility>
+
+#include <sluice/base/planted_bug.h>
 
 namespace sluice::front {
 namespace {
@@ -35,8 +38,12 @@ RedisSessionStore::Engine::Engine(const SessionStoreConfig& config, const Clock&
                 keys_.mirror("retained"), RetainedTable::bounds(config)),
       sweeper_(client_, keys_, identity_.front.value(), config.will_interval,
                SessionSweeper::Hooks{
-                   .on_will_due = [this](const SessionKey& key,
-                                         const std::string& record) { hand_out_will(key, record); },
+                   .on_will_due =
+                       [this](const SessionKey& key, const std::string& record) {
+                         if (auto call = call_with_will(key, record)) {
+                           calls_.push_when_there_is_room(*std::move(call));
+                         }
+                       },
                    .on_ended =
                        [this](const SessionKey& key, const SessionSweeper::Records& records) {
                          hand_out_ended(key, records);
@@ -91,6 +98,18 @@ void RedisSessionStore::Engine::stop_threads() {
   if (following_thread_.joinable()) following_thread_.join();
 }
 
+void RedisSessionStore::Engine::stop_sweeping() {
+  if (SLUICE_PLANTED_BUG("front_sweeps_while_it_stops")) return;
+  may_sweep_ = false;
+  {
+    const std::lock_guard under_way(sweep_mutex_);
+  }
+  // Behind all that the slices before have brought.
+  std::latch is_told(1);
+  calls_.push([&is_told](SessionStoreListener&) { is_told.count_down(); });
+  is_told.wait();
+}
+
 void RedisSessionStore::Engine::run_lease() {
   // Often enough to renew on time and to tell soon; what acts asks lease_is_valid() anyway.
   const milliseconds interval =
@@ -107,6 +126,7 @@ void RedisSessionStore::Engine::run_lease() {
 
 void RedisSessionStore::Engine::run_following() {
   MonoTime swept_at{};
+  bool has_more_to_sweep = false;
   bool is_failing = false;
   std::unique_lock lock(stop_mutex_);
   while (!is_stopping_) {
@@ -115,29 +135,50 @@ void RedisSessionStore::Engine::run_following() {
     const MonoTime now = clock_.mono();
     Result<> result = wide_.poll();
     if (result) result = retained_.poll();
-    if (result && now - swept_at >= config_.will_interval) {
+    const bool is_due = has_more_to_sweep || now - swept_at >= config_.will_interval;
+    has_more_to_sweep = false;
+    if (result && is_due) {
       swept_at = now;
-      result = sweeper_.sweep(lease_.may_judge_others(now));
+      auto swept = sweep(now);
+      if (swept) {
+        has_more_to_sweep = *swept;
+      } else {
+        result = fail(std::move(swept).error());
+      }
     }
     if (result) release_again(now);
     hold_some(is_forgotten, now);
     if (!result && !is_failing) log_.warning("session_following_failed", result.error());
     is_failing = !result;
     lock.lock();
+    if (has_more_to_sweep) continue;
     stop_changed_.wait_for(lock, config_.follow_interval, [&] { return is_stopping_; });
   }
 }
 
-void RedisSessionStore::Engine::hand_out_will(const SessionKey& key, const std::string& record) {
+// In slices, each after a look at the tables: of a front that had tens of thousands of wills
+// the last would else be handed out before anything else is heard of.
+Result<bool> RedisSessionStore::Engine::sweep(MonoTime now) {
+  const std::lock_guard slice(sweep_mutex_);
+  if (!may_sweep_) return false;
+  auto has_more = sweeper_.sweep(lease_.may_judge_others(now));
+  while (has_more && *has_more && SLUICE_PLANTED_BUG("front_sweeps_to_the_end")) {
+    has_more = sweeper_.sweep(lease_.may_judge_others(now));
+  }
+  return has_more;
+}
+
+std::optional<ListenerCalls::Call> RedisSessionStore::Engine::call_with_will(
+    const SessionKey& key, const std::string& record) {
   auto will = decode_will(record, now());
   if (!will) {
     metrics_.damaged.add();
-    return;
+    return std::nullopt;
   }
   metrics_.wills.add();
-  calls_.push([key, will = *std::move(will)](SessionStoreListener& listener) mutable {
+  return [key, will = *std::move(will)](SessionStoreListener& listener) mutable {
     listener.on_will_due(key, std::move(will));
-  });
+  };
 }
 
 void RedisSessionStore::Engine::hand_out_ended(const SessionKey& key,

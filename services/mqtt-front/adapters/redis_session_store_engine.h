@@ -12,6 +12,7 @@
 #include "adapters/session_store_metrics.h"
 #include "adapters/stored_message.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -42,6 +43,7 @@ class RedisSessionStore::Engine {
   bool lease_is_valid(MonoTime now) const { return lease_.is_valid(now); }
   bool is_loaded() const { return wide_.is_loaded() && retained_.is_loaded(); }
   void stop_threads();
+  void stop_sweeping();
 
   void claim(const SessionKey& key, SessionStore::ClaimRequest request,
              Done<SessionStore::ClaimOutcome> done);
@@ -100,6 +102,7 @@ class RedisSessionStore::Engine {
   void release_again(MonoTime now);
   void look_for_claim(const SessionKey& key, const LetGoPtr& let_go);
   void on_write_missing(const std::shared_ptr<WriteCall>& call);
+  Result<> read_write(Result<redis::Reply> reply);
   void on_located(const SessionKey& key, const std::string& record, Done<SessionStore::Place> done);
   void on_fenced(const SessionKey& key, Epoch epoch);
 
@@ -113,7 +116,9 @@ class RedisSessionStore::Engine {
 
   void run_lease();
   void run_following();
-  void hand_out_will(const SessionKey& key, const std::string& record);
+  Result<bool> sweep(MonoTime now);
+  std::optional<ListenerCalls::Call> call_with_will(const SessionKey& key,
+                                                    const std::string& record);
   void hand_out_ended(const SessionKey& key, const SessionSweeper::Records& records);
   /// Has the sweeper look at the session soon.
   void list_ended(const SessionKey& key, Done<void> done);
@@ -150,6 +155,9 @@ class RedisSessionStore::Engine {
   std::mutex unreleased_mutex_{};  // guards what this front has let go of and Redis may not know of
   std::unordered_map<SessionKey, LetGoPtr> unreleased_{};
   std::deque<Retry> unreleased_due_{};  // of those, and of some that are settled by now
+
+  std::mutex sweep_mutex_{};  // held for each slice
+  std::atomic<bool> may_sweep_ = true;
 
   std::mutex stop_mutex_{};
   std::condition_variable stop_changed_{};

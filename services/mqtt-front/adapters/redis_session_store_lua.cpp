@@ -58,12 +58,12 @@ local function expiry_of(value)
   if math.floor(string.byte(value, 2) / 32) % 2 == 0 then return nil end
   return (struct.unpack('<I8', value, #value - 7))
 end
--- Takes out what has expired and was never sent; true when that makes room. A queue of what is
--- still wanted is not gone through for each message that it has no room for.
+-- Takes out what has expired and was never sent; how many, 0: there is no more room than before. A
+-- queue of what is still wanted is not gone through for each message that it has no room for.
 local function drop_expired()
   local now = now_ms()
   local first = tonumber(redis.call('HGET', KEYS[2], 'x'))
-  if not first or first > now then return false end
+  if not first or first > now then return 0 end
   local fields, sent = redis.call('HGETALL', KEYS[2]), {}
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, 1) == 's' then sent[string.sub(fields[i], 2)] = true end
@@ -86,7 +86,7 @@ local function drop_expired()
   redis.call('HINCRBY', KEYS[2], 'b', -bytes)
   redis.call('HDEL', KEYS[2], 'x')
   if next then redis.call('HSET', KEYS[2], 'x', text(next)) end
-  return count > 0
+  return count
 end
 -- The count and the bytes with one more, and the bound that they break.
 local function sums_with(value, old, max_count, max_bytes)
@@ -99,14 +99,16 @@ local function sums_with(value, old, max_count, max_bytes)
   if count > 1 and bytes > max_bytes then return count, bytes, 'session_max_queued_bytes' end
   return count, bytes, nil
 end
+-- Answers how many had expired and made room, and the bound that is reached all the same, if any.
 local function append(sequence, value, max_count, max_bytes)
-  local old = redis.call('HSTRLEN', KEYS[2], 'd' .. sequence)
+  local old, expired = redis.call('HSTRLEN', KEYS[2], 'd' .. sequence), 0
   local count, bytes, broken = sums_with(value, old, max_count, max_bytes)
-  if broken and drop_expired() then
+  if broken then expired = drop_expired() end
+  if expired > 0 then
     old = redis.call('HSTRLEN', KEYS[2], 'd' .. sequence)
     count, bytes, broken = sums_with(value, old, max_count, max_bytes)
   end
-  if broken then return redis.error_reply(broken .. ' is reached') end
+  if broken then return {expired, broken} end
   redis.call('HSET', KEYS[2], 'd' .. sequence, value, 'n', count, 'b', bytes)
   local expiry = expiry_of(value)
   if expiry then
@@ -119,7 +121,7 @@ local function append(sequence, value, max_count, max_bytes)
   if tonumber(sequence) >= s.next then
     redis.call('SETRANGE', KEYS[1], 10, struct.pack('<I8', tonumber(sequence) + 1))
   end
-  return sequence
+  return {expired, ''}
 end
 local function drop_empty_queue()
   local sums = redis.call('HMGET', KEYS[2], 'n', 'g', 'x')

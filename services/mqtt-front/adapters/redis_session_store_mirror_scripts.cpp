@@ -20,19 +20,20 @@ local function counts_of(tenant)
   local counts = redis.call('HMGET', KEYS[4], 'n/' .. tenant, 'b/' .. tenant)
   return tonumber(counts[1]) or 0, tonumber(counts[2]) or 0
 end
--- Whether a field is another since a version that somebody knows it of. Nil: that cannot be told
--- any more, or not yet.
-local function has_changed(field, gen, from)
+-- What a change is answered with that is made only unless its field has changed since a version
+-- that somebody knows it of: 0 where it has, -1 where that cannot be told any more, or not yet.
+-- Nil: it may be made.
+local function refusal(field, gen, from)
   local state = redis.call('HMGET', KEYS[3], 'gen', 'ver')
   local version = tonumber(state[2]) or 0
-  if (state[1] or '') ~= gen or version < from then return nil end
-  if version == from then return false end
+  if (state[1] or '') ~= gen or version < from then return -1 end
+  if version == from then return nil end
   local entries = redis.call('XRANGE', KEYS[2], text(from + 1), '+')
-  if #entries == 0 or entries[1][1] ~= text(from + 1) .. '-0' then return nil end
+  if #entries == 0 or entries[1][1] ~= text(from + 1) .. '-0' then return -1 end
   for _, entry in ipairs(entries) do
-    if entry[2][2] == field then return true end
+    if entry[2][2] == field then return 0 end
   end
-  return false
+  return nil
 end
 -- Answers which life and version of the mirror has the change.
 local function note(field, log_size)
@@ -50,11 +51,8 @@ end
 // times: entries and bytes of the tenant, entries and bytes of all. Answers 0 where the field was
 // in the way, -1 where that cannot be told.
 constexpr std::string_view kMirrorPut = R"lua(
-if ARGV[6] == '1' then
-  local is_other = has_changed(ARGV[1], ARGV[7], tonumber(ARGV[8]))
-  if is_other == nil then return -1 end
-  if is_other then return 0 end
-end
+local refused = ARGV[6] == '1' and refusal(ARGV[1], ARGV[7], tonumber(ARGV[8]))
+if refused then return refused end
 if redis.call('EXISTS', KEYS[3]) == 0 then
   local time = redis.call('TIME')
   redis.call('HSET', KEYS[3], 'gen', time[1] .. '.' .. time[2])
@@ -88,11 +86,8 @@ return note(ARGV[1], ARGV[4])
 // unless it has changed since a generation and version. Answers as kMirrorPut does; 0 also where
 // there is none.
 constexpr std::string_view kMirrorRemove = R"lua(
-if ARGV[5] == '1' then
-  local is_other = has_changed(ARGV[1], ARGV[6], tonumber(ARGV[7]))
-  if is_other == nil then return -1 end
-  if is_other then return 0 end
-end
+local refused = ARGV[5] == '1' and refusal(ARGV[1], ARGV[6], tonumber(ARGV[7]))
+if refused then return refused end
 local size = redis.call('HSTRLEN', KEYS[1], ARGV[1])
 if size == 0 then return 0 end
 if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end

@@ -111,7 +111,9 @@ void RedisSessionStore::Engine::on_claim_answer(const std::shared_ptr<ClaimCall>
                        .has_will = !call->will.empty()});
   // Found by the sweeper in any case, but at the time that the last session was to end.
   if (items[8].integer() > 0) list_ended(call->key, [](Result<>) {});
-  if (!items[6].text().empty()) hand_out_will(call->key, items[6].text());
+  if (!items[6].text().empty()) {
+    if (auto will = call_with_will(call->key, items[6].text())) calls_.push(*std::move(will));
+  }
   if (items[7].integer() == 1) metrics_.claims_taken_over.add();
   (outcome.claim.session_present ? metrics_.claims_resumed : metrics_.claims_new).add();
   SLUICE_CRASH_POINT("session_store_after_claim");

@@ -1,18 +1,22 @@
 #include "adapters/redis_session_store_sweeper.h"
 
 #include <charconv>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
 namespace sluice::front {
 namespace {
 
+using redis::Command;
 using redis::Reply;
 
-// Per sweep, so that the lock is renewed in between however many there are. What ended may have a
+// Of a slice. As many wills as Redis takes some milliseconds for, and about what loops publish
+// meanwhile: a front's worth of them at once would hold up the sockets. What ended may have a
 // queue's worth of messages each.
-constexpr int kWillsPerSweep = 1000;
-constexpr int kEndedPerSweep = 100;
+constexpr std::size_t kWillsPerSlice = 500;
+constexpr std::size_t kEndedPerSlice = 100;
 // How long whoever has messages of an ended session may take to find another member for them: some
 // times what a call to another front may take. Then they are handed out again.
 constexpr std::string_view kHandedOutMs = "30000";
@@ -25,6 +29,10 @@ std::uint64_t to_number(std::string_view text) {
   return number;
 }
 
+Command on_list(const std::string& list, std::vector<std::string_view> words) {
+  return Command::on_key(list, std::span<const std::string_view>(words));
+}
+
 }  // namespace
 
 SessionSweeper::SessionSweeper(redis::Client& client, const RedisKeys& keys, std::string front,
@@ -35,15 +43,20 @@ SessionSweeper::SessionSweeper(redis::Client& client, const RedisKeys& keys, std
       interval_(interval),
       hooks_(std::move(hooks)) {}
 
-Result<> SessionSweeper::sweep(bool may_judge_fronts) {
+Result<bool> SessionSweeper::sweep(bool may_judge_fronts) {
   SLUICE_TRY_ASSIGN(const bool is_ours, lock());
-  if (!is_ours) return {};
-  SLUICE_TRY(sweep_due(keys_.due_wills(), kWillsPerSweep,
-                       [this](const SessionKey& key) { return look_for_will(key, ""); }));
-  SLUICE_TRY(sweep_due(keys_.ended_sessions(), kEndedPerSweep,
-                       [this](const SessionKey& key) { return look_for_ended(key); }));
-  if (!may_judge_fronts) return {};
-  return sweep_fronts();
+  if (!is_ours) return false;
+  SLUICE_TRY_ASSIGN(const bool has_more,
+                    sweep_due(keys_.due_wills(), kWillsPerSlice, [this](const Sessions& sessions) {
+                      return look_for_wills(sessions, "");
+                    }));
+  // At the pace of the sweeps, however many there are: each may give a queue's worth of messages on
+  // to other fronts, and is in no hurry.
+  SLUICE_TRY(sweep_due(keys_.ended_sessions(), kEndedPerSlice,
+                       [this](const Sessions& sessions) { return look_for_ended(sessions); }));
+  if (!may_judge_fronts) return has_more;
+  SLUICE_TRY_ASSIGN(const bool has_more_of_fronts, sweep_fronts());
+  return has_more || has_more_of_fronts;
 }
 
 // Spares the others the work and nothing more, so that its length is of no weight.
@@ -54,36 +67,73 @@ Result<bool> SessionSweeper::lock() {
   return lock.integer() == 1;
 }
 
-Result<> SessionSweeper::sweep_due(const std::string& list, int most, const Look& look) {
+Result<bool> SessionSweeper::sweep_due(const std::string& list, std::size_t most,
+                                       const Look& look) {
   SLUICE_TRY_ASSIGN(const Reply due, scripts_.due.call(client_, {list}, {std::to_string(most)}));
-  for (std::size_t i = 0; i + 1 < due.items().size(); i += 2) {
-    const std::string& session = due.items()[i].text();
-    SLUICE_TRY_ASSIGN(std::string later, look(SessionKey(session)));
-    SLUICE_TRY(scripts_.move_due.call(client_, {list},
-                                      {session, due.items()[i + 1].text(), std::move(later)}));
+  const auto& items = due.items();  // a session, then when it was due
+  Sessions sessions;
+  for (std::size_t i = 0; i + 1 < items.size(); i += 2) sessions.push_back(items[i].text());
+  if (sessions.empty()) return false;
+  Looked looked = look(sessions);
+  std::vector<std::string> moved;
+  Result<> failed{};
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    if (!looked[i]) {
+      failed = fail(std::move(looked[i]).error());
+      continue;
+    }
+    moved.insert(moved.end(), {sessions[i], items[2 * i + 1].text(), *std::move(looked[i])});
   }
-  return {};
+  if (!moved.empty()) SLUICE_TRY(scripts_.move_due.call(client_, {list}, std::move(moved)));
+  SLUICE_TRY(failed);
+  return sessions.size() == most;
 }
 
-Result<std::string> SessionSweeper::look_for_will(const SessionKey& key,
-                                                  const std::string& dead_front) {
-  SLUICE_TRY_ASSIGN(const Reply reply,
-                    scripts_.take_will.call(client_, keys_.session(key), {dead_front}));
-  const auto& items = reply.items();
-  if (items.size() < 2) return std::string();
-  if (items[0].text() == "later") return items[1].text();
-  hooks_.on_will_due(key, items[1].text());
-  return std::string();
+SessionSweeper::Looked SessionSweeper::look_for_wills(const Sessions& sessions,
+                                                      const std::string& dead_front) {
+  std::vector<redis::Script::Call> calls;
+  for (const std::string& session : sessions) {
+    calls.push_back({.keys = keys_.session(SessionKey(session)), .arguments = {dead_front}});
+  }
+  Looked looked;
+  for (Result<Reply>& reply : scripts_.take_will.call_all(client_, std::move(calls))) {
+    if (!reply) {
+      looked.emplace_back(fail(std::move(reply).error()));
+      continue;
+    }
+    const auto& items = reply->items();
+    const bool is_found = items.size() >= 2;
+    const bool is_later = is_found && items[0].text() == "later";
+    if (is_found && !is_later) {
+      hooks_.on_will_due(SessionKey(sessions[looked.size()]), items[1].text());
+    }
+    looked.emplace_back(is_later ? items[1].text() : std::string());
+  }
+  return looked;
 }
 
-Result<std::string> SessionSweeper::look_for_ended(const SessionKey& key) {
-  SLUICE_TRY_ASSIGN(const Reply reply, scripts_.take_ended.call(
-                                           client_, keys_.session(key),
-                                           {std::string(kHandedOutMs), std::string(kGoneAfterMs)}));
+SessionSweeper::Looked SessionSweeper::look_for_ended(const Sessions& sessions) {
+  std::vector<redis::Script::Call> calls;
+  for (const std::string& session : sessions) {
+    calls.push_back({.keys = keys_.session(SessionKey(session)),
+                     .arguments = {std::string(kHandedOutMs), std::string(kGoneAfterMs)}});
+  }
+  Looked looked;
+  for (Result<Reply>& reply : scripts_.take_ended.call_all(client_, std::move(calls))) {
+    if (!reply) {
+      looked.emplace_back(fail(std::move(reply).error()));
+      continue;
+    }
+    looked.emplace_back(hand_out_ended(SessionKey(sessions[looked.size()]), *reply));
+  }
+  return looked;
+}
+
+std::string SessionSweeper::hand_out_ended(const SessionKey& key, const Reply& reply) {
   const auto& items = reply.items();
   if (items.size() < 2) {
     hooks_.on_gone(key);
-    return std::string();
+    return {};
   }
   Records records;
   for (std::size_t i = 2; i + 1 < items.size(); i += 2) {
@@ -93,37 +143,62 @@ Result<std::string> SessionSweeper::look_for_ended(const SessionKey& key) {
   return items[1].text();
 }
 
-Result<> SessionSweeper::sweep_fronts() {
+Result<bool> SessionSweeper::sweep_fronts() {
   const std::string list = keys_.fronts();
-  SLUICE_TRY_ASSIGN(const Reply fronts,
-                    client_.call(redis::Command::on_key(list, {"HKEYS", list})));
+  SLUICE_TRY_ASSIGN(const Reply fronts, client_.call(on_list(list, {"HKEYS", list})));
+  std::vector<Command> questions;
   for (const Reply& front : fronts.items()) {
     const std::string lease = keys_.lease(front.text());
-    SLUICE_TRY_ASSIGN(const Reply is_alive,
-                      client_.call(redis::Command::on_key(lease, {"EXISTS", lease})));
-    if (is_alive.integer() == 0) SLUICE_TRY(sweep_front(front.text()));
+    questions.push_back(on_list(lease, {"EXISTS", lease}));
   }
-  return {};
+  const std::vector<Result<Reply>> answers = client_.call_all(std::move(questions));
+  // One of them in a slice, however many have died.
+  std::optional<std::string> dead;
+  bool are_more_dead = false;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (!answers[i]) return fail(Error(answers[i].error()));
+    if (answers[i]->integer() != 0) continue;
+    are_more_dead = dead.has_value();
+    if (!dead) dead = fronts.items()[i].text();
+  }
+  if (!dead) return false;
+  SLUICE_TRY_ASSIGN(const bool has_more, sweep_front(*dead));
+  return has_more || are_more_dead;
 }
 
-Result<> SessionSweeper::sweep_front(const std::string& front) {
+Result<bool> SessionSweeper::sweep_front(const std::string& front) {
   const std::string list = keys_.front_wills(front);
-  const std::string due = keys_.due_wills();
-  SLUICE_TRY_ASSIGN(const Reply sessions,
-                    client_.call(redis::Command::on_key(
-                        list, {"SRANDMEMBER", list, std::to_string(kWillsPerSweep)})));
-  for (const Reply& session : sessions.items()) {
-    SLUICE_TRY_ASSIGN(const std::string later, look_for_will(SessionKey(session.text()), front));
-    if (!later.empty()) {
-      SLUICE_TRY(client_.call(redis::Command::on_key(due, {"ZADD", due, later, session.text()})));
-    }
-    SLUICE_TRY(client_.call(redis::Command::on_key(list, {"SREM", list, session.text()})));
-  }
-  if (sessions.items().size() == static_cast<std::size_t>(kWillsPerSweep)) return {};
+  const std::string most = std::to_string(kWillsPerSlice);
+  SLUICE_TRY_ASSIGN(const Reply listed, client_.call(on_list(list, {"SRANDMEMBER", list, most})));
+  Sessions sessions;
+  for (const Reply& session : listed.items()) sessions.push_back(session.text());
+  if (!sessions.empty()) SLUICE_TRY(sweep_wills_of(front, list, sessions));
+  if (sessions.size() == kWillsPerSlice) return true;
   // A front that comes back puts itself into the list again with its next renewal.
   const std::string fronts = keys_.fronts();
-  SLUICE_TRY(client_.call(redis::Command::on_key(fronts, {"HDEL", fronts, front})));
-  return {};
+  SLUICE_TRY(client_.call(on_list(fronts, {"HDEL", fronts, front})));
+  return false;
+}
+
+Result<> SessionSweeper::sweep_wills_of(const std::string& front, const std::string& list,
+                                        const Sessions& sessions) {
+  const Looked looked = look_for_wills(sessions, front);
+  const std::string due = keys_.due_wills();
+  std::vector<std::string_view> delayed{"ZADD", due};
+  std::vector<std::string_view> done{"SREM", list};
+  Result<> failed{};
+  for (std::size_t i = 0; i < sessions.size(); ++i) {
+    if (!looked[i]) {
+      failed = fail(Error(looked[i].error()));
+      continue;
+    }
+    if (!looked[i]->empty()) delayed.insert(delayed.end(), {*looked[i], sessions[i]});
+    done.push_back(sessions[i]);
+  }
+  // Listed with those that wait before it is off the front's list, so that it is always on one.
+  if (delayed.size() > 2) SLUICE_TRY(client_.call(on_list(due, std::move(delayed))));
+  if (done.size() > 2) SLUICE_TRY(client_.call(on_list(list, std::move(done))));
+  return failed;
 }
 
 }  // namespace sluice::front

@@ -20,12 +20,15 @@ namespace sluice::front {
 ///
 /// Lists are only hints where to look and when: what is handed out lies beside its session, and one
 /// script takes it there, so that it is handed out once whoever looks. A session is listed before
-/// what it may leave behind counts as kept. One thread, which waits for Redis.
+/// what it may leave behind counts as kept.
+///
+/// One thread, which waits for Redis: in slices, each some round trips however many sessions it
+/// looks after, so that whatever else is done on that thread gets its turn in between.
 class SessionSweeper {
  public:
   using Records = std::vector<std::pair<std::uint64_t, std::string>>;
   struct Hooks {
-    /// Given the record of a will.
+    /// Given the record of a will. May wait.
     std::move_only_function<void(const SessionKey&, const std::string&)> on_will_due{};
     /// Given the records of deliveries by what names them, in order. May wait. They stay with the
     /// session until each is settled, but for those of QoS 2: a front that dies with them loses
@@ -37,20 +40,28 @@ class SessionSweeper {
 
   SessionSweeper(redis::Client& client, const RedisKeys& keys, std::string front,
                  std::chrono::milliseconds interval, Hooks hooks);
-  /// Stops at the first failure; what is left is found again. `may_judge_fronts`: a lease that is
-  /// missing says that its front is dead.
-  Result<> sweep(bool may_judge_fronts);
+  /// One slice; true: more wills are due already. What fails is found again, and so is what comes
+  /// behind a list that cannot be read. `may_judge_fronts`: a lease that is missing says that its
+  /// front is dead.
+  Result<bool> sweep(bool may_judge_fronts);
 
  private:
-  /// Looks after one session; answers when it is to be looked at again, empty: never.
-  using Look = std::function<Result<std::string>(const SessionKey&)>;
+  using Sessions = std::vector<std::string>;
+  /// Of each of some sessions when it is to be looked at again, empty: never.
+  using Looked = std::vector<Result<std::string>>;
+  /// Looks after them together.
+  using Look = std::function<Looked(const Sessions&)>;
 
   Result<bool> lock();
-  Result<> sweep_due(const std::string& list, int most, const Look& look);
-  Result<std::string> look_for_will(const SessionKey& key, const std::string& dead_front);
-  Result<std::string> look_for_ended(const SessionKey& key);
-  Result<> sweep_fronts();
-  Result<> sweep_front(const std::string& front);
+  /// True: there were as many as one slice takes.
+  Result<bool> sweep_due(const std::string& list, std::size_t most, const Look& look);
+  Looked look_for_wills(const Sessions& sessions, const std::string& dead_front);
+  Looked look_for_ended(const Sessions& sessions);
+  std::string hand_out_ended(const SessionKey& key, const redis::Reply& reply);
+  Result<bool> sweep_fronts();
+  Result<bool> sweep_front(const std::string& front);
+  Result<> sweep_wills_of(const std::string& front, const std::string& list,
+                          const Sessions& sessions);
 
   redis::Client& client_;
   const SweeperScripts scripts_{};

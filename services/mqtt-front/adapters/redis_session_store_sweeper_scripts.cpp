@@ -69,12 +69,14 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now_ms()), 'WITHSCORES'
                   ARGV[1])
 )lua";
 
-// ARGV: session, the time it was listed with, when it is due instead (empty: never). One that was
-// listed anew meanwhile stays as it is.
+// ARGV, of each: session, the time it was listed with, when it is due instead (empty: never). One
+// that was listed anew meanwhile stays as it is.
 constexpr std::string_view kMoveDue = R"lua(
-if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then
-  if ARGV[3] == '' then redis.call('ZREM', KEYS[1], ARGV[1])
-  else redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1]) end
+for i = 1, #ARGV, 3 do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+    if ARGV[i + 2] == '' then redis.call('ZREM', KEYS[1], ARGV[i])
+    else redis.call('ZADD', KEYS[1], ARGV[i + 2], ARGV[i]) end
+  end
 end
 return 1
 )lua";

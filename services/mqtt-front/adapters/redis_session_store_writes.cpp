@@ -31,10 +31,20 @@ void RedisSessionStore::Engine::write(const redis::Script& script, const Session
   script.run(client_, keys_.session(key), call->arguments, [this, call](Result<Reply> reply) {
     if (!reply && reply.error().reason() == "MISSING") return on_write_missing(call);
     if (!reply && reply.error().reason() == "FENCED") on_fenced(call->key, call->epoch);
-    if (!call->done) return;
-    if (!reply) return call->done(fail(to_port_error(std::move(reply).error())));
-    call->done({});
+    if (call->done) call->done(read_write(std::move(reply)));
   });
+}
+
+// Where something was appended to a queue the answer has two parts, see lua::kQueue.
+Result<> RedisSessionStore::Engine::read_write(Result<Reply> reply) {
+  if (!reply) return fail(to_port_error(std::move(reply).error()));
+  const auto& items = reply->items();
+  if (items.size() != 2) return {};
+  metrics_.dropped_expired.add(static_cast<std::uint64_t>(items[0].integer()));
+  const std::string& bound = items[1].text();
+  if (bound.empty()) return {};
+  return fail(to_port_error(
+      Error(ErrorCode::kResourceExhausted, bound + " is reached").with_reason(bound)));
 }
 
 void RedisSessionStore::Engine::on_write_missing(const std::shared_ptr<WriteCall>& call) {
@@ -42,9 +52,7 @@ void RedisSessionStore::Engine::on_write_missing(const std::shared_ptr<WriteCall
     if (!reply && (reply.error().reason() == "MISSING" || reply.error().reason() == "FENCED")) {
       on_fenced(call->key, call->epoch);
     }
-    if (!call->done) return;
-    if (!reply) return call->done(fail(to_port_error(std::move(reply).error())));
-    call->done({});
+    if (call->done) call->done(read_write(std::move(reply)));
   };
   const std::lock_guard lock(held_mutex_);
   const auto held = held_.find(call->key);
@@ -117,9 +125,9 @@ void RedisSessionStore::Engine::enqueue(const SessionKey& key, const mqtt::Deliv
                         std::to_string(config_.max_queued_bytes.count)},
                        [this, key, is_shared = delivery.share != nullptr,
                         done = std::move(done)](Result<Reply> reply) mutable {
-                         if (!reply) return done(fail(to_port_error(std::move(reply).error())));
-                         if (is_shared) return list_ended(key, std::move(done));
-                         done({});
+                         Result<> queued = read_write(std::move(reply));
+                         if (queued && is_shared) return list_ended(key, std::move(done));
+                         done(std::move(queued));
                        });
 }
 

@@ -16,6 +16,7 @@
 #include <sluice/testing/captured_log.h>
 #include <sluice/testing/environment.h>
 #include <sluice/testing/eventually.h>
+#include <sluice/testing/fault_proxy.h>
 
 /// Fronts on a real Redis, for tests of the store in it.
 namespace sluice::front::testing {
@@ -23,15 +24,44 @@ namespace sluice::front::testing {
 using sluice::testing::require_env;
 using sluice::testing::unique_name;
 
+inline constexpr std::chrono::seconds kCommandTimeout{5};
+
 inline redis::Config redis_config(bool is_cluster) {
   redis::Config config;
   config.url = is_cluster ? "redis://" + require_env("SLUICE_TEST_REDIS_CLUSTER")
                           : require_env("SLUICE_TEST_REDIS_URL");
   config.mode = is_cluster ? "cluster" : "single";
-  config.command_timeout = std::chrono::seconds(5);
+  config.command_timeout = kCommandTimeout;
   config.max_pending = 10'000;
   return config;
 }
+
+/// A line to a Redis server that a test can cut.
+class RedisLine {
+ public:
+  explicit RedisLine(redis::Config server) : config_(std::move(server)) {
+    constexpr std::string_view kScheme = "redis://";
+    proxy_ =
+        sluice::testing::FaultProxy::start({.target = config_.url.substr(kScheme.size())}).value();
+    config_.url = std::string(kScheme) + proxy_->address();
+  }
+  /// Whoever connects by it reaches the server by this line.
+  redis::Config config(std::chrono::milliseconds command_timeout = kCommandTimeout) const {
+    redis::Config config = config_;
+    config.command_timeout = command_timeout;
+    return config;
+  }
+  void cut() {
+    proxy_->refuse_connections(true);
+    proxy_->reset();
+  }
+  void heal() { proxy_->heal(); }
+  std::uint64_t round_trips() const { return proxy_->stats().round_trips; }
+
+ private:
+  redis::Config config_;
+  std::unique_ptr<sluice::testing::FaultProxy> proxy_;
+};
 
 /// A front with a store of its own, as a process has.
 class RedisFront final : public FrontUnderTest {
@@ -54,6 +84,7 @@ class RedisFront final : public FrontUnderTest {
   SessionStore& store() override { return *handle_; }
   const FrontId& id() const override { return id_; }
   TestLoop& loop() override { return loop_; }
+  Registry& metrics() override { return registry; }
   RedisSessionStore& whole() { return *owned_; }
 
   Registry registry;
@@ -82,15 +113,19 @@ class RedisUnderTest final : public SessionStoreUnderTest {
   void pass(std::chrono::milliseconds) override {}  // the server's own time goes by
   void step() override {}
 
-  /// A command of the test's own.
-  redis::Reply ask(const std::string& of_key, std::initializer_list<std::string_view> words) {
+  /// The test's own.
+  redis::Client& client() {
     if (!client_) {
       auto opened =
           redis::Client::open(redis_, clock, random_, registry_, log_->logger("test", clock));
       if (!opened) throw std::runtime_error(opened.error().message());
       client_ = *std::move(opened);
     }
-    auto reply = client_->call(redis::Command::on_key(of_key, words));
+    return *client_;
+  }
+  /// A command of that client.
+  redis::Reply ask(const std::string& of_key, std::initializer_list<std::string_view> words) {
+    auto reply = client().call(redis::Command::on_key(of_key, words));
     EXPECT_TRUE(reply) << reply.error().message();
     return reply ? *std::move(reply) : redis::Reply::nil();
   }

@@ -1,10 +1,15 @@
 #include "adapters/registry_authenticator.h"
 
+#include "core/question_batches.h"
+
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
 #include <utility>
+#include <vector>
 
+#include <sluice/base/utf8.h>
 #include <sluice/crypto/hash.h>
 #include <sluice/device/v1/device_registry.grpc.pb.h>
 #include <sluice/grpc/raw.h>
@@ -24,6 +29,25 @@ CredentialKey key_of(const device::v1::AuthenticateRequest& question) {
   CredentialKey key;
   std::memcpy(key.data(), digest.data(), key.size());
   return key;
+}
+
+/// Whether it can be said in protobuf, whose texts are UTF-8. A password is any bytes, and a
+/// registry that cannot read one question reads none of those that came with it.
+bool can_be_asked(const device::v1::AuthenticateRequest& question) {
+  const device::v1::CertificateCredential& certificate = question.certificate();
+  const std::array texts{
+      &question.token(),          &question.jwt(),       &question.psk_identity(),
+      &question.claimed_device(), &question.address(),   &certificate.common_name(),
+      &certificate.tenant_hint(), &certificate.serial(), &certificate.issuer()};
+  return std::ranges::all_of(texts, [](const std::string* text) { return is_valid_utf8(*text); });
+}
+
+/// An answer to one of several questions.
+QuestionBatches::Answer answer_of(device::v1::AuthenticateAnswer& answer) {
+  if (answer.has_response()) return std::move(*answer.mutable_response());
+  const int code = answer.failure().code();
+  return fail(code >= 1 && code <= 16 ? static_cast<ErrorCode>(code) : ErrorCode::kUnknown,
+              answer.failure().message());
 }
 
 /// Of the certificate that the question is about, if it is about one.
@@ -92,6 +116,7 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
         identities_(identities),
         clock_(clock),
         random_(random),
+        batches_({}, clock, [this](QuestionBatches::Call call) { make(std::move(call)); }),
         asked_(registry.counter("sluice_mqtt_registry_questions_total",
                                 "Questions to the device registry about who connects.")),
         failed_(registry.counter("sluice_mqtt_registry_failures_total",
@@ -99,12 +124,16 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
 
   void authenticate(device::v1::AuthenticateRequest question, const LoopPost& post,
                     Done<Authenticator::Verdict> done) {
-    const CredentialKey key = key_of(question);
     IdentityCache::Waiter waiter = [post, done = std::move(done)](const Verdict& verdict) mutable {
       post([done = std::move(done), result = result_of(verdict)]() mutable {
         done(std::move(result));
       });
     };
+    if (!can_be_asked(question)) {
+      return waiter({.kind = Verdict::Kind::kRefused,
+                     .refusal = device::v1::REFUSAL_REASON_UNKNOWN_CREDENTIAL});
+    }
+    const CredentialKey key = key_of(question);
     const IdentityCache::Begun begun = cache_.begin(key, now(), waiter);
     switch (begun.step) {
       case IdentityCache::Begun::Step::kWait:
@@ -116,10 +145,16 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
       case IdentityCache::Begun::Step::kAsk:
         break;
     }
-    ask({.key = key,
-         .request = std::move(question),
-         .waiter = std::move(waiter),
-         .deadline = clock_.mono() + (begun.is_known ? patience_.known : patience_.unknown)});
+    asked_.add();
+    const MonoTime deadline =
+        clock_.mono() + (begun.is_known ? patience_.known : patience_.unknown);
+    batches_.ask(
+        std::move(question), deadline,
+        [self = shared_from_this(),
+         connect = Connect{.key = key, .waiter = std::move(waiter), .deadline = deadline}](
+            QuestionBatches::Question asked, const QuestionBatches::Answer& answer) mutable {
+          self->on_answer(std::move(connect), std::move(asked), answer);
+        });
   }
 
   bool has_changed(const Identity& identity, std::uint64_t since) const {
@@ -127,57 +162,90 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
   }
 
   void find_psk(std::string identity, std::move_only_function<void(std::optional<Secret>)> done) {
-    device::v1::AuthenticateRequest question;
+    QuestionBatches::Question question;
     question.set_psk_identity(std::move(identity));
+    if (!can_be_asked(question)) return done(nobodys_key());
     asked_.add();
-    client_.call_async(&rpc::Client<Service>::Stub::Authenticate, std::move(question),
-                       {.timeout = patience_.unknown, .is_idempotent = true},
-                       [self = shared_from_this(), done = std::move(done)](
-                           Result<device::v1::AuthenticateResponse> answer) mutable {
-                         if (!answer) self->failed_.add();
-                         const bool is_known =
-                             answer && !answer->psk().empty() && answer->has_identity();
-                         done(is_known ? Secret(answer->psk()) : self->nobodys_key());
-                       });
+    batches_.ask(
+        std::move(question), clock_.mono() + patience_.unknown,
+        [self = shared_from_this(), done = std::move(done)](
+            const QuestionBatches::Question&, const QuestionBatches::Answer& answer) mutable {
+          if (!answer) self->failed_.add();
+          const bool is_known = answer && !answer->psk().empty() && answer->has_identity();
+          done(is_known ? Secret(answer->psk()) : self->nobodys_key());
+        });
   }
 
+  void tick() { batches_.tick(); }
+
  private:
-  struct Question {
+  /// A question about who connects, without what it asks.
+  struct Connect {
     CredentialKey key{};
-    device::v1::AuthenticateRequest request;
     IdentityCache::Waiter waiter;
     MonoTime deadline{};
     int times_behind = 0;
   };
 
-  void ask(Question question, std::chrono::milliseconds pause = {}) {
-    asked_.add();
-    const auto timeout =
-        std::chrono::ceil<std::chrono::milliseconds>(question.deadline - clock_.mono());
-    // A copy, as the question goes with the callback.
-    device::v1::AuthenticateRequest request = question.request;
-    client_.call_async(&rpc::Client<Service>::Stub::Authenticate, std::move(request),
-                       {.timeout = timeout, .delay = pause, .is_idempotent = true},
-                       [self = shared_from_this(), question = std::move(question)](
-                           Result<device::v1::AuthenticateResponse> answer) mutable {
-                         self->on_answer(std::move(question), answer);
+  void make(QuestionBatches::Call call) {
+    const rpc::CallOptions options{.timeout = call.timeout, .is_idempotent = true};
+    if (call.questions.size() == 1) {
+      client_.call_async(&rpc::Client<Service>::Stub::Authenticate,
+                         std::move(call.questions.front()), options,
+                         [self = shared_from_this(), id = call.id](QuestionBatches::Answer answer) {
+                           std::vector<QuestionBatches::Answer> one;
+                           one.push_back(std::move(answer));
+                           self->batches_.answered(id, std::move(one));
+                         });
+      return;
+    }
+    device::v1::AuthenticateManyRequest request;
+    for (QuestionBatches::Question& question : call.questions) {
+      *request.add_questions() = std::move(question);
+    }
+    client_.call_async(&rpc::Client<Service>::Stub::AuthenticateMany, std::move(request), options,
+                       [self = shared_from_this(),
+                        id = call.id](Result<device::v1::AuthenticateManyResponse> answers) {
+                         if (!answers) return self->batches_.answered(id, fail(answers.error()));
+                         std::vector<QuestionBatches::Answer> each;
+                         each.reserve(static_cast<std::size_t>(answers->answers_size()));
+                         for (auto& answer : *answers->mutable_answers())
+                           each.push_back(answer_of(answer));
+                         self->batches_.answered(id, std::move(each));
                        });
   }
 
-  void on_answer(Question question, const Result<device::v1::AuthenticateResponse>& answer) {
-    const auto certificate = fingerprint_of(question.request);
+  /// By itself, as it is to wait first.
+  void ask_again(Connect connect, QuestionBatches::Question question,
+                 std::chrono::milliseconds pause) {
+    asked_.add();
+    const auto timeout =
+        std::chrono::ceil<std::chrono::milliseconds>(connect.deadline - clock_.mono());
+    // A copy, as the question goes with the callback.
+    QuestionBatches::Question copy = question;
+    client_.call_async(&rpc::Client<Service>::Stub::Authenticate, std::move(copy),
+                       {.timeout = timeout, .delay = pause, .is_idempotent = true},
+                       [self = shared_from_this(), connect = std::move(connect),
+                        question = std::move(question)](QuestionBatches::Answer answer) mutable {
+                         self->on_answer(std::move(connect), std::move(question), answer);
+                       });
+  }
+
+  void on_answer(Connect connect, QuestionBatches::Question question,
+                 const QuestionBatches::Answer& answer) {
+    const auto certificate = fingerprint_of(question);
     if (certificate && answer && is_revoked(*answer)) revoked_.add(*certificate);
-    Verdict verdict = settle(question.key, answer);
+    Verdict verdict = settle(connect.key, answer);
     if (verdict.kind == Verdict::Kind::kAskAgain) {
       // Only so often: a registry restored from a backup is behind for good.
-      const auto pause = patience_.behind * (1 << question.times_behind);
-      if (question.times_behind++ < kTimesBehind && clock_.mono() + pause < question.deadline) {
-        return ask(std::move(question), pause);
+      const auto pause = patience_.behind * (1 << connect.times_behind);
+      if (connect.times_behind++ < kTimesBehind && clock_.mono() + pause < connect.deadline) {
+        return ask_again(std::move(connect), std::move(question), pause);
       }
       failed_.add();
-      verdict = cache_.fail(question.key, now());
+      verdict = cache_.fail(connect.key, now());
     }
-    question.waiter(verdict);
+    connect.waiter(verdict);
   }
 
   Verdict settle(const CredentialKey& key, const Result<device::v1::AuthenticateResponse>& answer) {
@@ -212,6 +280,7 @@ class RegistryAuthenticator::State final : public std::enable_shared_from_this<S
   const IdentityOptions identities_;
   const Clock& clock_;
   Random& random_;
+  QuestionBatches batches_;
   Counter asked_;
   Counter failed_;
 };
@@ -250,5 +319,7 @@ void RegistryAuthenticator::find_psk(std::string identity,
                                      std::move_only_function<void(std::optional<Secret>)> done) {
   state_->find_psk(std::move(identity), std::move(done));
 }
+
+void RegistryAuthenticator::tick() { state_->tick(); }
 
 }  // namespace sluice::front

@@ -18,8 +18,9 @@
 
 namespace sluice::front {
 
-/// Asks the registry who a device is, through a cache that all loops share. Thread-safe; hands out
-/// an Authenticator for each loop.
+/// Asks the registry who a device is, through a cache that all loops share; who asks while others
+/// are being asked about goes with them (QuestionBatches). Thread-safe; hands out an Authenticator
+/// for each loop.
 class RegistryAuthenticator {
  public:
   /// How long a connect waits for the registry, which is below its connect_timeout: whoever waits
@@ -48,6 +49,9 @@ class RegistryAuthenticator {
   /// there is none a random one that nobody has, so that who exists cannot be probed. `done` is
   /// called on any thread.
   void find_psk(std::string identity, std::move_only_function<void(std::optional<Secret>)> done);
+
+  /// Ends questions whose time is over. To be called several times a second.
+  void tick();
 
  private:
   class State;

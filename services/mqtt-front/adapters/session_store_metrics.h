@@ -14,6 +14,7 @@ struct SessionStoreMetrics {
   void refused(std::string_view bound) { refused_by(bound).add(); }
 
   Counter claims_new, claims_resumed, claims_taken_over, claims_owned, claims_failed;
+  Counter dropped_expired;  // messages that were to wait for a session, as the core counts them
   Counter fenced, expired, wills, leases_lost, releases_failed, data_losses, reloads, damaged;
   Gauge sessions, bytes, overdue, lease_valid, retained_waiting;
 

@@ -118,20 +118,13 @@ void Broker::on_claimed(Client& client, Result<SessionStore::ClaimOutcome> outco
       return on_released(client);
     }
     ++client.in_flight_;
-    // Whatever the answer, the store knows best; Neighbours sees to it that this is no busy loop.
-    // But an owner that holds nothing cannot let go of it: what it told the store was lost.
+    if (!client.arrival_->waits_since) client.arrival_->waits_since = ports_.clock.mono();
     const SessionStore::Owned owned = *std::move(outcome->owned_by_other);
-    ports_.neighbours.release(
-        owned, client.key(), [this, &client, owned](const Result<>& released) {
-          --client.in_flight_;
-          if (!client.has_ended_) {
-            const bool is_not_held = !released && released.error().reason() == "not_held" &&
-                                     !SLUICE_PLANTED_BUG("front_waits_for_who_let_go");
-            return ask_store(client, is_not_held ? std::optional(owned) : std::nullopt);
-          }
-          client.is_released_ = true;
-          on_released(client);
-        });
+    ports_.neighbours.release(owned, client.key(),
+                              [this, &client, owned](const Result<>& released) {
+                                --client.in_flight_;
+                                on_asked_owner(client, owned, released);
+                              });
     return;
   }
   client.epoch_ = outcome->claim.epoch;
@@ -154,6 +147,22 @@ void Broker::on_claimed(Client& client, Result<SessionStore::ClaimOutcome> outco
     ports_.store.release(client.key(), client.epoch_, {}, [](Result<>) {});
   }
   client.on_session(std::move(outcome->claim));
+}
+
+// Whatever the answer, the store knows best; Neighbours sees to it that this is no busy loop.
+void Broker::on_asked_owner(Client& client, const SessionStore::Owned& owned,
+                            const Result<>& released) {
+  const std::string_view why = released ? std::string_view() : released.error().reason();
+  if (!client.has_ended_ && why == kSessionBusy && has_waited_long(client)) {
+    client.refuse(mqtt::ReasonCode::kServerBusy, kSessionBusy);
+  }
+  if (client.has_ended_) {
+    client.is_released_ = true;
+    return on_released(client);
+  }
+  // An owner that holds nothing cannot let go of it: what it told the store was lost.
+  const bool is_not_held = why == "not_held" && !SLUICE_PLANTED_BUG("front_waits_for_who_let_go");
+  ask_store(client, is_not_held ? std::optional(owned) : std::nullopt);
 }
 
 void Broker::on_ended(Client& client) {
@@ -211,7 +220,7 @@ void Broker::on_released(Client& client) {
   client.owns_session_ = false;
   std::vector<Client::Waiting> parcels;
   if (client.rare_) {
-    for (Done<bool>& waiter : std::exchange(client.rare_->release_waiters, {})) waiter(true);
+    for (auto& waiter : std::exchange(client.rare_->release_waiters, {})) waiter.done(true);
     parcels = std::exchange(client.rare_->parcels, {});
   }
   const auto waiting = waiting_.find(client.key());

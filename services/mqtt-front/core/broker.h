@@ -2,6 +2,7 @@
 
 #include "core/admission.h"
 #include "core/client.h"
+#include "core/client_observer.h"
 #include "core/device_change.h"
 #include "core/device_records.h"
 #include "core/front_metrics.h"
@@ -30,17 +31,6 @@
 
 namespace sluice::front {
 
-/// What happened to a client, for whoever logs and tells others.
-class ClientObserver {
- public:
-  virtual ~ClientObserver() = default;
-  virtual void on_opened(const Client& client, std::uint64_t epoch, std::string_view protocol) = 0;
-  virtual void on_ended(const Client& client, std::uint64_t epoch, std::string_view reason) = 0;
-  /// `what` names the clause, the limit and its value, or the reason of the registry.
-  virtual void on_refused(const Peer& peer, std::string_view client_id, mqtt::ReasonCode reason,
-                          std::string_view what) = 0;
-};
-
 /// A client on its way to the loop that owns its session: between CONNECT and CONNACK.
 struct Departure {
   mqtt::Connection connection;
@@ -56,11 +46,6 @@ struct Departure {
 /// keyed by session, so that with twelve partitions and two loops the producer of each loop writes
 /// to six of them, in half as many requests.
 std::size_t loop_of(const SessionKey& key, std::size_t loops);
-
-/// What a client is told when the store could not be reached.
-inline constexpr std::string_view kRetainedNotStored = "retained_not_stored";
-/// Why a message is not retained: a bound of retained_messages.h, or kRetainedNotStored.
-std::string_view retained_refusal(const Error& error);
 
 /// All clients and sessions of one loop. Single-threaded: its loop's.
 class Broker {
@@ -118,6 +103,9 @@ class Broker {
   void run_due();
   bool has_due() const { return !later_.empty() || !waiting_.empty() || !sweeps_.empty(); }
   static constexpr std::chrono::milliseconds kDueInterval{100};
+  /// How long another front that asks for a session hears nothing: with kDueInterval and the way
+  /// back less than it waits for an answer, FrontPeers::Settings::release_timeout.
+  static constexpr std::chrono::milliseconds kMaxRelease{700};
   /// Sockets are not to be read.
   bool is_full() const {
     return (!stalled_.empty() || ports_.sink.is_full()) &&
@@ -139,7 +127,8 @@ class Broker {
   /// subscribers, and to Kafka where a publish of the device would go there.
   void publish_will(const SessionKey& key, StoredWill will);
 
-  /// Ends the session's connection for another front; answers when nothing more will come of it.
+  /// Ends the session's connection for another front; answers when nothing more will come of it, or
+  /// after kMaxRelease with kFailedPrecondition and kSessionBusy.
   void release(const SessionKey& key, Epoch epoch, Done<bool> done);
 
   /// Ends connections by what the registry said of them; many of them little by little, since each
@@ -159,6 +148,8 @@ class Broker {
   void reset_profile(const Client* client);
 
   std::size_t clients() const { return clients_by_key_.size(); }
+  /// Messages on their way that no client answers for: wills, and those of sessions that ended.
+  std::size_t unattended() const { return unattended_; }
   /// Those as well that have not said who they are, or that have ended and wait for what they
   /// began.
   std::size_t streams() const { return slots_.size() - free_slots_.size(); }
@@ -181,6 +172,8 @@ class Broker {
   // Claiming a session: one client at a time holds it, one at most waits for it.
   void ask_store(Client& client, std::optional<SessionStore::Owned> not_held_by = {});
   void on_claimed(Client& client, Result<SessionStore::ClaimOutcome> outcome);
+  /// The front that has the client's session was asked to let go of it.
+  void on_asked_owner(Client& client, const SessionStore::Owned& owned, const Result<>& released);
   void on_ended(Client& client);
   void release_session(Client& client);
   void on_released(Client& client);
@@ -200,8 +193,19 @@ class Broker {
   /// Nobody waits for what becomes of it.
   void append_alone(mqtt::Qos qos, const RecordSink::Record& record);
   enum class Offered : std::uint8_t { kTaken, kNoRoom, kTooLarge, kRefused };
+  /// What a client is told of a record that Kafka did not take and never will.
+  struct Refusal {
+    mqtt::ReasonCode reason{};
+    std::string_view text{};
+  };
+  static Refusal refusal_of(Offered offered);
   Offered offer(const RecordSink::Record& record, std::uint64_t token);
+  /// The same of the one whose turn it is.
+  Offered offer_next(const RecordSink::Record& record, std::uint64_t token);
   void stall(const RecordSink::Record& record, std::uint64_t token);
+  void look_ahead(std::span<const Stored> stored) const;
+  /// Tells the client that waits for a record what became of it.
+  void settle_record(std::uint64_t token, mqtt::ReasonCode reason, std::string_view why);
   RecordStamp stamp();
   /// Keeps it as its topic's last message, where all fronts find it. What could not be kept is
   /// counted. `done` may be called at once.
@@ -229,7 +233,10 @@ class Broker {
   /// Not now: what was refused at once would be so in a busy loop.
   void do_later(std::move_only_function<void()> task) { later_.push_back(std::move(task)); }
   /// Tells them so who have waited for a session for too long.
-  void refuse_long_waiting(MonoTime now);
+  void refuse_long_waiting();
+  /// The same of other fronts that have asked for this one.
+  void answer_long_waiting(const SessionKey& key);
+  bool has_waited_long(const Client& client) const;
 
   // Shared subscriptions, broker_shared.cpp.
   /// A message on its way through the members of its group, until one keeps it.
@@ -292,6 +299,7 @@ class Broker {
     std::uint64_t token;
   };
   std::deque<Stalled> stalled_;
+  std::size_t unattended_ = 0;
   std::string value_;  // the record being made; kept for its memory
   std::string server_reference_;
   IdentityPtr anybody_;                           // of every client in the conformance profile
@@ -308,7 +316,6 @@ class Broker {
   std::size_t may_change_ = 0;  // and of those that are to connect again
   MonoTime more_at_{MonoTime::min()};
   bool is_draining_ = false;
-  bool is_dropping_ = false;  // within drop_all()
 };
 
 }  // namespace sluice::front

@@ -1,6 +1,11 @@
 #include "testing/test_front.h"
 
 #include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <sluice/base/planted_bug.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -192,7 +197,23 @@ TEST_F(Connecting, AsksTheOtherFrontToLetGoAndClaimsAgain) {
   EXPECT_THAT(front.neighbours.released, ElementsAre(kD1));
 }
 
-TEST_F(Connecting, TakesASessionOfWhichItsOwnerSaysThatItHoldsNone) {
+TEST_F(Connecting, TellsAClientWhyAnotherFrontDoesNotLetGo) {
+  front.store.foreign_claim(kD1);
+  front.neighbours.is_busy = true;
+  front.neighbours.on_release = [&](const SessionKey&) {
+    front.clock.advance(std::chrono::seconds(1));  // what a real one takes to say so
+  };
+  TestClient client(front);
+  client.connect("d1");
+  EXPECT_THAT(client.received(), ElementsAre("connack 0x89"));
+  EXPECT_THAT(front.observer.events, ElementsAre("refused d1 server_busy session_busy"));
+  EXPECT_THAT(front.neighbours.released, ElementsAre(kD1, kD1, kD1)) << "not before its time";
+  EXPECT_EQ(front.broker->clients(), 0U);
+}
+
+/// How often an owner is asked for a session that says that it holds none, and lets go of it when
+/// it is asked for the sixth time.
+std::size_t asked_for_what_nobody_holds(TestFront& front) {
   front.store.foreign_claim(kD1);
   front.neighbours.holds_sessions = false;
   front.neighbours.on_release = [&, asked = 0](const SessionKey&) mutable {
@@ -201,7 +222,16 @@ TEST_F(Connecting, TakesASessionOfWhichItsOwnerSaysThatItHoldsNone) {
   TestClient client(front);
   client.hello.clean_start = false;
   EXPECT_THAT(client.connect("d1").received(), ElementsAre("connack 0x00 present"));
-  EXPECT_THAT(front.neighbours.released, ElementsAre(kD1));
+  return front.neighbours.released.size();
+}
+
+TEST_F(Connecting, TakesASessionOfWhichItsOwnerSaysThatItHoldsNone) {
+  EXPECT_EQ(asked_for_what_nobody_holds(front), 1U);
+}
+
+TEST_F(Connecting, AFrontThatWaitsForWhoHoldsNothingWouldBeSeen) {
+  const ScopedPlantedBug bug("front_waits_for_who_let_go");
+  EXPECT_EQ(asked_for_what_nobody_holds(front), 6U);
 }
 
 TEST_F(Connecting, AsksAgainForASessionThatItsOwnerClaimedAnewMeanwhile) {
@@ -308,11 +338,7 @@ TEST_F(Connecting, AppliesAChangeAlsoToWhoWaitsForTheSession) {
   second.hello.client_id = "d1";
   second.send_connect();
   front.tasks.run_one();  // proven: it waits for the first one's session
-  front.broker->on_change({.scope = DeviceChange::Scope::kDevice,
-                           .tenant = "blue",
-                           .name = "d1",
-                           .revision = 9,
-                           .end_reason = "device_revoked"});
+  front.revoke("d1");
   front.settle();
   EXPECT_THAT(second.received(), ElementsAre("connack 0x87"));
   EXPECT_EQ(front.broker->clients(), 0U);
@@ -349,11 +375,7 @@ TEST_F(Connecting, DrainsSomeAtATime) {
 TEST_F(Connecting, EndsWhoMayNoLongerConnect) {
   TestClient client(front);
   client.connect("d1");
-  front.broker->on_change({.scope = DeviceChange::Scope::kDevice,
-                           .tenant = "blue",
-                           .name = "d1",
-                           .revision = 9,
-                           .end_reason = "device_revoked"});
+  front.revoke("d1");
   EXPECT_THAT(client.received(), ElementsAre("connack 0x00", "disconnect 0x98"));
 }
 
@@ -369,14 +391,26 @@ TEST(Flapping, GetsAClientBanned) {
   EXPECT_THAT(client.connect("d1").received(), ElementsAre("connack 0x8A"));
 }
 
-TEST(Flapping, IsNotToSayGoodbye) {
+/// What a device is answered that has said goodbye five times.
+std::vector<std::string> answer_after_goodbyes() {
   TestFront front({}, {.flapping_disconnects = 2});
   front.add_device("d1");
   for (int i = 0; i < 5; ++i) {
     TestClient client(front);
-    EXPECT_THAT(client.connect("d1").received(), ElementsAre("connack 0x00"));
-    client.disconnect();
+    client.connect("d1");
+    if (!client.is_closed()) client.disconnect();
   }
+  TestClient client(front);
+  return client.connect("d1").received();
+}
+
+TEST(Flapping, IsNotToSayGoodbye) {
+  EXPECT_THAT(answer_after_goodbyes(), ElementsAre("connack 0x00"));
+}
+
+TEST(Flapping, ABanForGoodbyesWouldBeSeen) {
+  const ScopedPlantedBug bug("front_bans_the_polite");
+  EXPECT_THAT(answer_after_goodbyes(), ElementsAre("connack 0x8A"));
 }
 
 TEST(Fencing, LeavesNothingToBeSentThatWasFramedBefore) {
@@ -392,15 +426,54 @@ TEST(Fencing, LeavesNothingToBeSentThatWasFramedBefore) {
   }
 }
 
-TEST(Flapping, IsNotWhatTheFrontItselfEnds) {
-  TestFront front({}, {.flapping_disconnects = 1});
+TEST(Flapping, IsToTakeEachOthersPlace) {
+  TestFront front({}, {.flapping_disconnects = 2});
+  front.add_device("d1");
+  TestClient first(front), second(front), third(front), fourth(front);
+  first.connect("d1");
+  second.connect("d1");
+  third.connect("d1");
+  EXPECT_THAT(fourth.connect("d1").received(), ElementsAre("connack 0x8A"));
+}
+
+/// What a device is answered that comes back after the platform has ended its connection that way.
+std::vector<std::string> answer_after(const std::function<void(TestFront&)>& end,
+                                      mqtt::Version version = mqtt::Version::kV5) {
+  TestFront front({}, {.is_durable = true, .flapping_disconnects = 1});
   front.add_device("d1");
   TestClient client(front);
+  client.hello.version = version;
   client.connect("d1");
-  front.broker->drop_all("lease lost");
+  client.publish(TestFront::own("d1", "telemetry"), "x", mqtt::Qos::kAtLeastOnce, 7);
+  end(front);
   front.settle();
+  EXPECT_TRUE(client.is_closed());
   TestClient again(front);
-  EXPECT_THAT(again.connect("d1").received(), ElementsAre("connack 0x00"));
+  return again.connect("d1").received();
+}
+
+void change_rights(TestFront& front) {
+  front.broker->on_change(
+      {.scope = DeviceChange::Scope::kDevice, .tenant = "blue", .name = "d1", .revision = 9});
+}
+
+TEST(Flapping, IsNotWhatThePlatformItselfEnds) {
+  const std::vector<std::string> let_in{"connack 0x00"};
+  EXPECT_EQ(answer_after(change_rights), let_in);
+  EXPECT_EQ(answer_after([](TestFront& front) { front.broker->drop_all("lease lost"); }), let_in);
+  EXPECT_EQ(answer_after([](TestFront& front) {
+              const Epoch epoch = front.store.entries.at(kD1).epoch;
+              front.broker->fence(kD1, epoch);
+            }),
+            let_in);
+  EXPECT_EQ(answer_after([](TestFront& front) { front.complete(false); }, mqtt::Version::kV311),
+            let_in)
+      << "Kafka did not take what it published, of which it cannot be told";
+}
+
+TEST(Flapping, ABanForWhatThePlatformEndsWouldBeSeen) {
+  const ScopedPlantedBug bug("front_bans_whom_it_sent_away");
+  EXPECT_EQ(answer_after(change_rights), std::vector<std::string>{"connack 0x8A"});
 }
 
 /// Many devices of one class, and what becomes of them by one change.

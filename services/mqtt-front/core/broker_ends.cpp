@@ -1,5 +1,7 @@
 #include "core/broker.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,13 +27,18 @@ constexpr std::chrono::seconds kMaxWait{3};
 
 // The holder has ended and waits, for Kafka or for the store: longer than a client waits for its
 // CONNACK, or the shell for the client, it would end without a word.
-void Broker::refuse_long_waiting(MonoTime now) {
+bool Broker::has_waited_long(const Client& client) const {
+  const auto since = client.arrival_->waits_since;
+  return since && ports_.clock.mono() - *since >= kMaxWait;
+}
+
+void Broker::refuse_long_waiting() {
   std::vector<Client*> refused;
   for (const auto& [key, client] : waiting_) {
-    if (now - client->arrival_->waits_since >= kMaxWait) refused.push_back(client);
+    if (has_waited_long(*client)) refused.push_back(client);
   }
   for (Client* const client : refused) {
-    client->refuse(mqtt::ReasonCode::kServerBusy, "session_busy");
+    client->refuse(mqtt::ReasonCode::kServerBusy, kSessionBusy);
   }
 }
 
@@ -41,18 +48,40 @@ void Broker::run_due() {
   if (now < next_due_) return;
   next_due_ = now + kDueInterval;
   for (auto& task : std::exchange(later_, {})) task();
-  refuse_long_waiting(now);
+  refuse_long_waiting();
   sweep();
 }
 
 void Broker::release(const SessionKey& key, Epoch epoch, Done<bool> done) {
   Client* const client = find(key);
   if (client == nullptr || client->epoch_ > epoch) return done(false);
-  client->rare().release_waiters.push_back(std::move(done));
+  auto& waiters = client->rare().release_waiters;
+  waiters.push_back({.since = ports_.clock.mono(), .done = std::move(done)});
+  if (waiters.size() == 1 && !SLUICE_PLANTED_BUG("front_is_silent_while_busy")) {
+    do_later([this, key] { answer_long_waiting(key); });
+  }
   if (!client->has_ended_) {
     ports_.metrics.takeovers.add();
     client->disconnect(mqtt::ReasonCode::kSessionTakenOver, "taken over by another front");
   }
+}
+
+// The front that asks is to know why it has to wait, and to tell its client: a call that only runs
+// out of time says that this front may be dead.
+void Broker::answer_long_waiting(const SessionKey& key) {
+  Client* const client = find(key);
+  if (client == nullptr || !client->rare_) return;
+  const MonoTime now = ports_.clock.mono();
+  auto& waiters = client->rare_->release_waiters;
+  const auto recent = std::ranges::find_if(waiters, [&](const Client::ReleaseWaiter& waiter) {
+    return now - waiter.since < kMaxRelease;
+  });
+  for (auto waiter = waiters.begin(); waiter != recent; ++waiter) {
+    waiter->done(fail(Error(ErrorCode::kFailedPrecondition, "what it published is not stored yet")
+                          .with_reason(std::string(kSessionBusy))));
+  }
+  waiters.erase(waiters.begin(), recent);
+  if (!waiters.empty()) do_later([this, key] { answer_long_waiting(key); });
 }
 
 void Broker::fence(const SessionKey& key, Epoch epoch) {
@@ -62,13 +91,11 @@ void Broker::fence(const SessionKey& key, Epoch epoch) {
 }
 
 void Broker::drop_all(std::string_view reason) {
-  is_dropping_ = true;
   for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
     if (Client* const client = slots_[slot].get(); client != nullptr && !client->has_ended_) {
       client->cut_off(mqtt::ReasonCode::kServerUnavailable, reason);
     }
   }
-  is_dropping_ = false;
 }
 
 bool Broker::drain_some(std::size_t count, std::string_view server_reference) {

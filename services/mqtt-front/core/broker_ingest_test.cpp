@@ -168,6 +168,7 @@ TEST_F(Ingest, TellsWhatKafkaDoesNotTakeNow) {
     client->publish(telemetry(), "1", Qos::kAtLeastOnce, 1);
     EXPECT_THAT(client->received(), ElementsAre("puback 1 0x80"));
   }
+  EXPECT_EQ(front.metrics.not_stored.value(), 2U);
 }
 
 TEST_F(Ingest, StallsInOrderWhileThereIsNoRoomAndDropsQos0) {
@@ -199,9 +200,12 @@ TEST_F(Ingest, StallsInOrderWhileThereIsNoRoomAndDropsQos0) {
 TEST_F(Ingest, TellsOfAStalledRecordThatKafkaThenRefuses) {
   front.sink.room = 0;
   client->publish(telemetry(), "1", Qos::kAtLeastOnce, 1);
-  front.sink.refuses = ErrorCode::kInvalidArgument;
+  front.sink.refuses = ErrorCode::kPermissionDenied;
+  front.broker->append_event({.topic = "device.events"});  // no message of a device
   front.broker->retry_records();
   EXPECT_THAT(client->received(), ElementsAre("puback 1 0x80"));
+  EXPECT_EQ(front.dropped("refused_by_kafka"), 2U);
+  EXPECT_EQ(front.metrics.not_stored.value(), 1U);
 }
 
 /// Whatever keeps sessions.
@@ -476,6 +480,59 @@ TEST_P(Exactly, TellsAnotherFrontOnlyOnceTheSessionIsWhole) {
   front.complete();
   EXPECT_EQ(was_held, true);
   EXPECT_THAT(front.store.entries.at(kD1).session.inbound_qos2, ElementsAre(9));
+}
+
+// Whoever asks waits for less than that, and would take silence for death.
+TEST_P(Exactly, TellsAnotherFrontThatItStillWaitsForKafka) {
+  client->publish(telemetry(), "once", Qos::kExactlyOnce, 9);
+  std::string why;
+  const auto ask = [&] {
+    front.broker->release(kD1, front.store.entries.at(kD1).epoch, [&](const Result<bool>& held) {
+      why = held ? "let go" : held.error().reason();
+    });
+  };
+  ask();
+  front.settle();
+  EXPECT_EQ(why, "");
+  front.clock.advance(Broker::kMaxRelease);
+  front.settle();
+  EXPECT_EQ(why, kSessionBusy);
+  ask();
+  front.complete();
+  EXPECT_EQ(why, "let go");
+  front.clock.advance(Broker::kMaxRelease);
+  front.settle();
+  EXPECT_FALSE(front.broker->has_due());
+}
+
+TEST_P(Exactly, SilenceTowardsAnotherFrontWouldBeSeen) {
+  const ScopedPlantedBug bug("front_is_silent_while_busy");
+  client->publish(telemetry(), "once", Qos::kExactlyOnce, 9);
+  bool has_answered = false;
+  front.broker->release(kD1, front.store.entries.at(kD1).epoch,
+                        [&](const Result<bool>&) { has_answered = true; });
+  for (int rounds = 0; rounds < 20; ++rounds) {
+    front.clock.advance(Broker::kDueInterval);
+    front.settle();
+  }
+  EXPECT_FALSE(has_answered);
+  front.complete();
+}
+
+TEST_F(Ingest, TellsWhatIsTooLargeAlsoOfAPublishThatHadToWait) {
+  const auto answer = [&](std::uint16_t id) {
+    front.sink.room = 0;
+    client->publish(telemetry(), "large", Qos::kAtLeastOnce, id);
+    front.sink.refuses = ErrorCode::kInvalidArgument;
+    front.broker->retry_records();
+    front.sink.refuses.reset();
+    front.settle();
+    return client->received();
+  };
+  EXPECT_THAT(answer(7), ElementsAre("puback 7 0x97"));
+  EXPECT_EQ(front.dropped("refused_by_kafka"), 1U);
+  const ScopedPlantedBug bug("front_has_one_refusal");
+  EXPECT_THAT(answer(8), ElementsAre("puback 8 0x80"));
 }
 
 TEST_F(Ingest, CountsTheWholePacketAgainstTheLimitOfBytes) {

@@ -15,20 +15,36 @@ constexpr std::uint64_t kNobodyWaits = ~std::uint64_t{0};
 // together.
 constexpr std::size_t kMaxStalledAlone = 100'000;
 
+constexpr std::string_view kNotStored = "not_stored";
+
 std::uint64_t token_of(std::uint32_t slot, mqtt::PublishId id, mqtt::Qos qos) {
   // The id takes the lower half; of the upper one, the top bit marks QoS 2.
   const std::uint64_t mark = qos == mqtt::Qos::kExactlyOnce ? std::uint64_t{1} << 63 : 0;
   return mark | (std::uint64_t{slot} << 32) | id;
 }
 
+std::uint32_t slot_of(std::uint64_t token) {
+  return static_cast<std::uint32_t>((token >> 32) & 0x7FFF'FFFF);
+}
+
 }  // namespace
+
+// Too large it stays however often it is sent. Otherwise the topic is gone, or we may not write to
+// it: it may be sent again.
+Broker::Refusal Broker::refusal_of(Offered offered) {
+  if (offered == Offered::kTooLarge && !SLUICE_PLANTED_BUG("front_has_one_refusal")) {
+    return {.reason = mqtt::ReasonCode::kQuotaExceeded, .text = "too_large_for_kafka"};
+  }
+  return {.reason = mqtt::ReasonCode::kUnspecifiedError, .text = kNotStored};
+}
 
 void Broker::append(Client& client, const mqtt::Publish& publish, mqtt::PublishId id,
                     const RecordSink::Record& record) {
   const bool acks_early = SLUICE_PLANTED_BUG("front_acks_early");
   const std::uint64_t token =
       id == 0 || acks_early ? kNobodyWaits : token_of(client.slot(), id, publish.qos);
-  switch (offer(record, token)) {
+  const Offered offered = offer(record, token);
+  switch (offered) {
     case Offered::kTaken:
       if (acks_early && id != 0) {
         return client.answer_publish(id, mqtt::ReasonCode::kSuccess, "");
@@ -36,13 +52,11 @@ void Broker::append(Client& client, const mqtt::Publish& publish, mqtt::PublishI
       if (id != 0) client.expect_stored(publish, id);
       return;
     case Offered::kTooLarge:
-      if (id != 0) {
-        client.answer_publish(id, mqtt::ReasonCode::kQuotaExceeded, "too_large_for_kafka");
-      }
+    case Offered::kRefused: {
+      const Refusal why = refusal_of(offered);
+      if (id != 0) client.answer_publish(id, why.reason, why.text);
       return;
-    case Offered::kRefused:  // the topic is gone, or we may not write to it: it may be sent again
-      if (id != 0) client.answer_publish(id, mqtt::ReasonCode::kUnspecifiedError, "not_stored");
-      return;
+    }
     case Offered::kNoRoom:
       break;
   }
@@ -70,6 +84,10 @@ void Broker::append_event(const RecordSink::Record& record) {
 
 Broker::Offered Broker::offer(const RecordSink::Record& record, std::uint64_t token) {
   if (!stalled_.empty()) return Offered::kNoRoom;
+  return offer_next(record, token);
+}
+
+Broker::Offered Broker::offer_next(const RecordSink::Record& record, std::uint64_t token) {
   const Result<> taken = ports_.sink.try_append(record, token);
   if (taken) return Offered::kTaken;
   if (taken.error().code() == ErrorCode::kResourceExhausted ||
@@ -77,6 +95,7 @@ Broker::Offered Broker::offer(const RecordSink::Record& record, std::uint64_t to
     return Offered::kNoRoom;
   }
   ports_.metrics.count_dropped("refused_by_kafka");
+  if (token != kEventToken) ports_.metrics.not_stored.add();
   return taken.error().code() == ErrorCode::kInvalidArgument ? Offered::kTooLarge
                                                              : Offered::kRefused;
 }
@@ -100,36 +119,55 @@ RecordStamp Broker::stamp() {
 void Broker::retry_records() {
   while (!stalled_.empty()) {
     const Stalled& next = stalled_.front();
-    const Result<> taken = ports_.sink.try_append(
+    const Offered offered = offer_next(
         {.topic = next.topic, .key = next.key, .value = next.value, .partition = next.partition},
         next.token);
-    if (!taken && (taken.error().code() == ErrorCode::kResourceExhausted ||
-                   taken.error().code() == ErrorCode::kUnavailable)) {
-      return;
-    }
-    const Stored refused{.token = next.token, .is_stored = false};
+    if (offered == Offered::kNoRoom) return;
+    const std::uint64_t token = next.token;
     stalled_.pop_front();
     ports_.metrics.waiting_records.add(-1);
-    if (!taken) on_stored({&refused, 1});
+    const bool is_awaited = token != kEventToken && token != kNobodyWaits;
+    if (offered == Offered::kTaken || !is_awaited) continue;
+    const Refusal why = refusal_of(offered);
+    settle_record(token, why.reason, why.text);
   }
 }
 
+// An answer is little work: far enough ahead for a step to be over.
+void Broker::look_ahead(std::span<const Stored> stored) const {
+  const auto tell = [&](std::size_t ahead, PrefetchStep step) {
+    if (ahead >= stored.size()) return;
+    const std::uint32_t slot = slot_of(stored[ahead].token);
+    if (slot < slots_.size() && slots_[slot] != nullptr) slots_[slot]->prefetch_for_answer(step);
+  };
+  tell(9, PrefetchStep::kObject);
+  tell(6, PrefetchStep::kPointees);
+  tell(3, PrefetchStep::kBehind);
+}
+
 void Broker::on_stored(std::span<const Stored> stored) {
-  for (const Stored& record : stored) {
+  for (; !stored.empty(); stored = stored.subspan(1)) {
+    look_ahead(stored);
+    const Stored& record = stored.front();
     if (record.token == kEventToken) continue;
     (record.is_stored ? ports_.metrics.ingested : ports_.metrics.not_stored).add();
     if (record.token == kNobodyWaits) continue;
     SLUICE_CRASH_POINT("front_before_acknowledging");
-    const bool is_qos2 = (record.token >> 63) != 0;
-    const auto slot = static_cast<std::uint32_t>((record.token >> 32) & 0x7FFF'FFFF);
-    SLUICE_CHECK(slot < slots_.size() && slots_[slot] != nullptr);
-    Client& client = *slots_[slot];
-    client.on_stored(
-        static_cast<mqtt::PublishId>(record.token), is_qos2,
-        record.is_stored ? mqtt::ReasonCode::kSuccess : mqtt::ReasonCode::kUnspecifiedError,
-        record.is_stored ? "" : "not_stored");
-    settle(client);
+    if (record.is_stored) {
+      settle_record(record.token, mqtt::ReasonCode::kSuccess, "");
+    } else {
+      settle_record(record.token, mqtt::ReasonCode::kUnspecifiedError, kNotStored);
+    }
   }
+}
+
+void Broker::settle_record(std::uint64_t token, mqtt::ReasonCode reason, std::string_view why) {
+  const bool is_qos2 = (token >> 63) != 0;
+  const std::uint32_t slot = slot_of(token);
+  SLUICE_CHECK(slot < slots_.size() && slots_[slot] != nullptr);
+  Client& client = *slots_[slot];
+  client.on_stored(static_cast<mqtt::PublishId>(token), is_qos2, reason, why);
+  settle(client);
 }
 
 }  // namespace sluice::front

@@ -1,7 +1,5 @@
 #include "core/broker.h"
 
-#include <algorithm>
-#include <array>
 #include <format>
 #include <memory>
 #include <utility>
@@ -31,13 +29,6 @@ struct Published {
 };
 
 }  // namespace
-
-std::string_view retained_refusal(const Error& error) {
-  constexpr std::array kBounds{kTenantRetainedMessages, kTenantRetainedBytes, kRetainedMessages,
-                               kRetainedBytes};
-  const auto* const bound = std::ranges::find(kBounds, std::string_view(error.reason()));
-  return bound == kBounds.end() ? kRetainedNotStored : *bound;
-}
 
 void Broker::retain(std::string_view tenant, const mqtt::MessagePtr& message,
                     SessionStore::WhenAway when_away, Done<void> done) {

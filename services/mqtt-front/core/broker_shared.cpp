@@ -103,8 +103,10 @@ void Broker::give_on_ended(const SessionKey& from, const mqtt::Delivery& deliver
   }
   // What the store keeps until it is told otherwise comes again when there may be room.
   const bool comes_again = forget && delivery.qos == mqtt::Qos::kAtLeastOnce;
+  ++unattended_;
   give_on(from, delivery,
           [this, forget = std::move(forget), comes_again](const Result<Outcome>& outcome) {
+            --unattended_;
             const bool is_nobodys = outcome && *outcome == Outcome::kNobody;
             if (!is_kept(outcome)) {
               if (comes_again && !is_nobodys) return;

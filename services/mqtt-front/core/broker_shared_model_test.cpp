@@ -70,11 +70,7 @@ class Member {
   }
   void disconnect() { client_->disconnect(mqtt::ReasonCode::kSuccess, 0); }
   void kick() {
-    front_->broker->on_change({.scope = DeviceChange::Scope::kDevice,
-                               .tenant = "blue",
-                               .name = name_,
-                               .revision = 9,
-                               .end_reason = "device_revoked"});
+    front_->revoke(name_);
     // At QoS 1 the store has it until the other member's has: a clean start in between would give
     // it twice, as QoS 1 permits.
     front_->settle();

@@ -18,15 +18,30 @@ using Outcome = Neighbours::Outcome;
 constexpr std::string_view kShare = "$share/g/tenant/blue/device/+/up/#";
 const SessionKey kD1("blue/d1");
 
+/// Devices that may join the group of kShare.
+void add_devices(TestFront& front, std::initializer_list<const char*> devices) {
+  for (const char* device : devices) {
+    front.add_device(device, {{.action = AccessRule::Action::kSubscribe,
+                               .filter = "tenant/blue/device/+/up/#"}});
+  }
+}
+
+/// To whoever is subscribed to what d9 says.
+FanOutCounts fan_out(TestFront& front, const std::string& payload, Qos qos) {
+  FanOutCounts counts{.failed = 99};
+  const auto message = std::make_shared<const mqtt::Message>(
+      mqtt::Message{.topic = TestFront::own("d9", "up/x"), .payload = payload, .qos = qos});
+  front.broker->publish("blue", message, [&](Result<FanOutCounts> made) { counts = *made; });
+  front.settle();
+  return counts;
+}
+
 /// d1 and d2 are the members of a group; what a test publishes goes to d1 first.
 class SharedDelivering : public ::testing::TestWithParam<bool> {
  protected:
   explicit SharedDelivering(Options options = {})
       : front(std::move(options), {.is_durable = GetParam()}) {
-    for (const char* device : {"d1", "d2", "d3"}) {
-      front.add_device(device, {{.action = AccessRule::Action::kSubscribe,
-                                 .filter = "tenant/blue/device/+/up/#"}});
-    }
+    add_devices(front, {"d1", "d2", "d3"});
     come(one, "d1", 100);
   }
   TestClient& come(TestClient& client, std::string_view device, std::uint32_t expiry,
@@ -38,12 +53,7 @@ class SharedDelivering : public ::testing::TestWithParam<bool> {
     return client;
   }
   FanOutCounts publish(const std::string& payload, Qos qos = Qos::kAtLeastOnce) {
-    FanOutCounts counts{.failed = 99};
-    const auto message = std::make_shared<const mqtt::Message>(
-        mqtt::Message{.topic = topic, .payload = payload, .qos = qos});
-    front.broker->publish("blue", message, [&](Result<FanOutCounts> made) { counts = *made; });
-    front.settle();
-    return counts;
+    return fan_out(front, payload, qos);
   }
   std::uint64_t given_on() { return front.metrics.given_on.value(); }
   static std::string sent(const std::string& payload, int qos, int id = 1) {
@@ -117,6 +127,7 @@ TEST_P(SharedDelivering, GivesOnWhatWaitedForASessionThatExpires) {
   come(two, "d2", 0);
   front.store.expire(kD1);
   front.settle();
+  EXPECT_EQ(front.broker->unattended(), 0U);
   EXPECT_THAT(two.received(), ElementsAre(sent("x", 1), sent("y", 2, 2)));
   if (GetParam()) {
     EXPECT_THAT(front.store.calls, Contains("remove_ended blue/d1 1"));
@@ -205,11 +216,7 @@ TEST_P(SharedDelivering, GivesOnWhatWasNotAcknowledgedByADeviceThatIsSentAway) {
   publish("y", Qos::kExactlyOnce);
   EXPECT_THAT(one.received(), ElementsAre(sent("x", 1), sent("y", 2, 2)));
   come(two, "d2", 0);
-  front.broker->on_change({.scope = DeviceChange::Scope::kDevice,
-                           .tenant = "blue",
-                           .name = "d1",
-                           .revision = 9,
-                           .end_reason = "device_revoked"});
+  front.revoke("d1");
   front.settle();
   EXPECT_THAT(two.received(), ElementsAre(sent("x", 1)));
   const auto& kept = front.store.entries.at(kD1).session.deliveries;
@@ -333,48 +340,37 @@ TEST_P(SmallSharedDelivering, LeavesInTheStoreWhatHasNoRoomAnywhere) {
   EXPECT_THAT(front.store.calls, ::testing::Not(Contains("remove_ended blue/d1 1")));
 }
 
-TEST(SharedDeliveringToMany, SendsToOneMemberAlthoughTheStoreHasNoRoom) {
-  TestFront front({}, {.is_durable = true});
-  std::vector<std::unique_ptr<TestClient>> members;
-  for (const char* device : {"d1", "d2", "d3"}) {
-    front.add_device(device, {{.action = AccessRule::Action::kSubscribe,
-                               .filter = "tenant/blue/device/+/up/#"}});
-    members.push_back(std::make_unique<TestClient>(front));
-    members.back()->hello.session_expiry_seconds = 100;
-    members.back()->connect(device).subscribe(kShare, Qos::kExactlyOnce).received();
+/// A group of three.
+class SharedDeliveringToMany : public ::testing::Test {
+ protected:
+  SharedDeliveringToMany() {
+    add_devices(front, {"d1", "d2", "d3"});
+    for (const char* device : {"d1", "d2", "d3"}) {
+      members.push_back(std::make_unique<TestClient>(front));
+      members.back()->hello.session_expiry_seconds = 100;
+      members.back()->connect(device).subscribe(kShare, Qos::kExactlyOnce).received();
+    }
   }
+
+  TestFront front{{}, {.is_durable = true}};
+  std::vector<std::unique_ptr<TestClient>> members;
+};
+
+TEST_F(SharedDeliveringToMany, SendsToOneMemberAlthoughTheStoreHasNoRoom) {
   front.store.failures.emplace("put_delivery", Error(ErrorCode::kResourceExhausted, "no room"));
-  FanOutCounts counts;
-  const auto message = std::make_shared<const mqtt::Message>(
-      mqtt::Message{.topic = TestFront::own("d9", "up/x"), .qos = Qos::kExactlyOnce});
-  front.broker->publish("blue", message, [&](Result<FanOutCounts> made) { counts = *made; });
-  front.settle();
-  EXPECT_EQ(counts.delivered, 1U);
+  EXPECT_EQ(fan_out(front, "x", Qos::kExactlyOnce).delivered, 1U);
   std::size_t received = 0;
   for (const auto& member : members) received += member->received().size();
   EXPECT_EQ(received, 1U);
 }
 
-TEST(SharedDeliveringToMany, TriesOneMemberMoreWhereTheStoreDoesNotAnswer) {
-  TestFront front({}, {.is_durable = true});
-  std::vector<std::unique_ptr<TestClient>> members;
-  for (const char* device : {"d1", "d2", "d3"}) {
-    front.add_device(device, {{.action = AccessRule::Action::kSubscribe,
-                               .filter = "tenant/blue/device/+/up/#"}});
-    members.push_back(std::make_unique<TestClient>(front));
-    members.back()->hello.session_expiry_seconds = 100;
-    members.back()->connect(device).subscribe(kShare, Qos::kExactlyOnce).lose();
-  }
+TEST_F(SharedDeliveringToMany, TriesOneMemberMoreWhereTheStoreDoesNotAnswer) {
+  for (const auto& member : members) member->lose();
   front.settle();
   front.store.failures.emplace("enqueue", Error(ErrorCode::kUnavailable, "no store"));
   for (const Qos qos : {Qos::kAtLeastOnce, Qos::kExactlyOnce}) {
     front.store.calls.clear();
-    FanOutCounts counts;
-    const auto message = std::make_shared<const mqtt::Message>(
-        mqtt::Message{.topic = TestFront::own("d9", "up/x"), .qos = qos});
-    front.broker->publish("blue", message, [&](Result<FanOutCounts> made) { counts = *made; });
-    front.settle();
-    EXPECT_EQ(counts.failed, 1U);
+    EXPECT_EQ(fan_out(front, "x", qos).failed, 1U);
     EXPECT_EQ(
         std::ranges::count_if(front.store.calls,
                               [](const std::string& call) { return call.starts_with("enqueue"); }),
@@ -384,8 +380,7 @@ TEST(SharedDeliveringToMany, TriesOneMemberMoreWhereTheStoreDoesNotAnswer) {
 
 TEST(SharedDeliveringAcrossLoops, GoesToTheLoopOfTheOtherMember) {
   TestFront front({}, {.loop = loop_of(kD1, 2), .loops = 2});
-  front.add_device(
-      "d1", {{.action = AccessRule::Action::kSubscribe, .filter = "tenant/blue/device/+/up/#"}});
+  add_devices(front, {"d1"});
   TestClient one(front);
   one.connect("d1").subscribe(kShare);
   std::string other = "e0";

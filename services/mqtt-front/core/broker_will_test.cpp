@@ -52,6 +52,20 @@ TEST_F(Wills, AreSentWhenTheConnectionIsLost) {
   EXPECT_THAT(heard(), ElementsAre(kSent));
 }
 
+TEST_F(Wills, AreUnderWayUntilThoseWhoAreAwayHaveThem) {
+  TestClient away(front);
+  away.hello.session_expiry_seconds = 100;
+  away.connect("d2").subscribe("tenant/blue/device/+/up/#");
+  away.lose();
+  front.settle();
+  come(100);
+  client.lose();
+  EXPECT_EQ(front.broker->unattended(), 1U);
+  front.settle();
+  EXPECT_EQ(front.broker->unattended(), 0U);
+  EXPECT_EQ(front.store.entries.at(SessionKey("blue/d2")).session.deliveries.size(), 1U);
+}
+
 TEST_F(Wills, AreNotSentAfterAnOrderlyEnd) {
   come(100);
   client.disconnect();
@@ -93,11 +107,7 @@ TEST_F(Wills, AreKnownToTheStoreWhileTheConnectionLasts) {
 
 TEST_F(Wills, AreNotSentForADeviceThatMayNoLongerSpeak) {
   come(100);
-  front.broker->on_change({.scope = DeviceChange::Scope::kDevice,
-                           .tenant = "blue",
-                           .name = "d1",
-                           .revision = 9,
-                           .end_reason = "device_revoked"});
+  front.revoke("d1");
   EXPECT_THAT(heard(), IsEmpty());
   EXPECT_FALSE(front.store.entries.at(kD1).will);
 }

@@ -50,7 +50,8 @@ void Broker::publish_will(const SessionKey& key, StoredWill will) {
                           {.topic = options_.shadow_topic, .key = key.value(), .value = value_});
     }
   }
-  publish(key, tenant, message, std::nullopt, [](Result<FanOutCounts>) {});
+  ++unattended_;
+  publish(key, tenant, message, std::nullopt, [this](Result<FanOutCounts>) { --unattended_; });
 }
 
 }  // namespace sluice::front

@@ -29,6 +29,14 @@ mqtt::ReasonCode connack_reason(mqtt::ReasonCode reason) {
   }
 }
 
+/// Of the reasons for which the server ends a connection those that are the device's doing: it came
+/// again, here or at another front, since it had lost this one or shares its name with another; or
+/// it fell silent. The others are changed rights, a drain and the like.
+bool is_devices_doing(mqtt::ReasonCode reason) {
+  return reason == mqtt::ReasonCode::kSessionTakenOver ||
+         reason == mqtt::ReasonCode::kKeepAliveTimeout;
+}
+
 }  // namespace
 
 Client::Client(Broker& broker, Link& link, Peer peer, std::uint32_t slot)
@@ -61,7 +69,7 @@ std::chrono::milliseconds Client::keep_alive_limit() const {
 void Client::on_gone(std::string_view reason) {
   link_ = nullptr;
   if (has_ended_) return broker_.settle(*this);
-  end(reason, true);
+  end(reason, true, Flaps::kYes);
 }
 
 void Client::on_close(const mqtt::Close& close) {
@@ -74,7 +82,9 @@ void Client::on_close(const mqtt::Close& close) {
     broker_.ports_.observer.on_refused(*peer_, arrival_ ? arrival_->client_id : std::string_view(),
                                        close.reason, close.what);
   }
-  end(close.by_client ? kClientDisconnect : mqtt::to_string(close.reason), close.publishes_will);
+  const bool says_goodbye = close.by_client && !SLUICE_PLANTED_BUG("front_bans_the_polite");
+  end(close.by_client ? kClientDisconnect : mqtt::to_string(close.reason), close.publishes_will,
+      says_goodbye ? Flaps::kNo : Flaps::kYes);
 }
 
 void Client::disconnect(mqtt::ReasonCode reason, std::string_view reason_string,
@@ -93,7 +103,10 @@ void Client::close(mqtt::ReasonCode reason, std::string_view reason_string,
   }
   connection_.disconnect(reason, reason_string, server_reference, output_);
   if (link_ != nullptr) link_->close_soon();
-  end(mqtt::to_string(reason), publishes_will);
+  // Fenced: its session has a later owner since this front was cut off or stood still.
+  const bool flaps = (is_devices_doing(reason) && !is_fenced_) ||
+                     SLUICE_PLANTED_BUG("front_bans_whom_it_sent_away");
+  end(mqtt::to_string(reason), publishes_will, flaps ? Flaps::kYes : Flaps::kNo);
 }
 
 void Client::cut_off(mqtt::ReasonCode reason, std::string_view reason_string) {
@@ -105,18 +118,15 @@ void Client::cut_off(mqtt::ReasonCode reason, std::string_view reason_string) {
   disconnect(reason, reason_string);
 }
 
-void Client::end(std::string_view reason, bool publishes_will) {
+void Client::end(std::string_view reason, bool publishes_will, Flaps flaps) {
   if (std::exchange(has_ended_, true)) return;
   if (!publishes_will) will_.reset();
   if (is_accepted_) {
     broker_.ports_.metrics.connections.add(-1);
     broker_.ports_.metrics.count_ended(reason);
     broker_.ports_.observer.on_ended(*this, epoch_.value(), reason);
-    // A device that says goodbye is no flapping one: how often it may come is
-    // connects_per_client's to say.
-    const bool is_clean =
-        reason == kClientDisconnect && !SLUICE_PLANTED_BUG("front_bans_the_polite");
-    if (tenant_ && !is_clean && !broker_.is_draining_ && !broker_.is_dropping_) {
+    // How often the others may come is connects_per_client's to say.
+    if (tenant_ && flaps == Flaps::kYes) {
       broker_.ports_.admission.on_disconnect(key_, broker_.ports_.clock.mono());
     }
   }

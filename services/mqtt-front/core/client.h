@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <sluice/base/clock.h>
+#include <sluice/base/prefetch.h>
 #include <sluice/mqtt/connection.h>
 #include <sluice/mqtt/encoder.h>
 #include <sluice/mqtt/session.h>
@@ -26,6 +27,9 @@ class Broker;
 struct TopicRoute;
 class TenantRoutes;
 struct FanOutCounts;
+
+/// Of a link, what a client asks the processor for before it speaks to it.
+inline constexpr std::size_t kPrefetchedLink = 192;
 
 /// The stream under a client, as the core sees it. Implemented by the shell.
 class Link {
@@ -63,7 +67,8 @@ struct Arrival {
   mqtt::Version version = mqtt::Version::kV5;
   std::uint16_t keep_alive_seconds = 0;
   std::uint32_t expiry_seconds = 0;
-  MonoTime waits_since{};      // for another connection to let go of the session
+  /// For another connection to let go of the session, here or on another front.
+  std::optional<MonoTime> waits_since{};
   bool lowers_expiry = false;  // to what we keep sessions for at most
   std::optional<StoredWill> will{};
 };
@@ -106,6 +111,9 @@ class Client final : private mqtt::ConnectionEvents {
   /// 0: none. As the protocol gives it, times one and a half.
   std::chrono::milliseconds keep_alive_limit() const;
   bool is_accepted() const { return is_accepted_; }
+  /// What it will need for bytes that come, and for an answer that goes.
+  void prefetch_for_bytes(PrefetchStep step) const;
+  void prefetch_for_answer(PrefetchStep step) const;
 
   const SessionKey& key() const { return key_; }
   const std::shared_ptr<const Identity>& identity() const { return identity_; }
@@ -206,7 +214,11 @@ class Client final : private mqtt::ConnectionEvents {
   bool outlives_connection() const { return expiry_seconds_ > 0; }
   void close(mqtt::ReasonCode reason, std::string_view reason_string,
              std::string_view server_reference, bool publishes_will);
-  void end(std::string_view reason, bool publishes_will);
+  /// Whether the end of a connection counts against its device as flapping. Not what the device
+  /// says goodbye with, nor what the platform ends for reasons of its own: it comes back at once as
+  /// it should, and is not to be kept out for it.
+  enum class Flaps : std::uint8_t { kNo, kYes };
+  void end(std::string_view reason, bool publishes_will, Flaps flaps);
 
   Broker& broker_;
   Link* link_;  // null once the stream is gone
@@ -243,10 +255,15 @@ class Client final : private mqtt::ConnectionEvents {
     std::size_t next = 0;  // of these
     bool has_waited = false;
   };
+  /// Another front that asked for the session.
+  struct ReleaseWaiter {
+    MonoTime since{};
+    Done<bool> done{};
+  };
   /// What few clients ever have, apart, so that the others do not carry room for it.
   struct Rare {
     std::vector<Waiting> parcels{};  // that came while the session was between two connections
-    std::vector<Done<bool>> release_waiters{};
+    std::vector<ReleaseWaiter> release_waiters{};
     std::vector<Retaining> retaining{};
     std::vector<Qos2Id> qos2_ids{};  // on their way to Kafka, where a store is to be told of them
     /// Packet ids that Kafka has the publishes of and the store does not know: it was away.

@@ -61,7 +61,7 @@ void Client::refuse(ReasonCode reason, std::string_view why) {
                                      reason, why);
   connection_.refuse(reason, why, broker_.server_reference_, output_);
   if (link_ != nullptr) link_->close_soon();
-  end(why, false);
+  end(why, false, Flaps::kNo);  // of no connection: what it tried is connects_per_client's
 }
 
 void Client::on_connect(const mqtt::Connect& connect) {
@@ -171,7 +171,7 @@ void Client::on_identity(Result<Authenticator::Verdict> verdict) {
 
 std::optional<WillOrigin> Client::origin_of_will(std::string_view topic) const {
   const ingest::TopicInfo info = broker_.topics_.classify(identity_->names(), topic);
-  if (!info.is_own || (!is_ingested(info.kind) && !is_request(info.kind))) return std::nullopt;
+  if (!info.is_own || !goes_to_kafka(info.kind)) return std::nullopt;
   return WillOrigin{.external_id = identity_->external_id,
                     .fleet = identity_->fleet,
                     .device_class = identity_->device_class.value(),
@@ -233,7 +233,7 @@ void Client::on_session(SessionStore::Claim claim) {
     will_.reset();
     routes_->set_online(key_, false);
     if (link_ != nullptr) link_->close_soon();
-    end("packet_too_large", false);
+    end("packet_too_large", false, Flaps::kYes);
     return broker_.release_session(*this);
   }
   is_accepted_ = true;

@@ -21,6 +21,26 @@ using mqtt::ReasonCode;
 
 }  // namespace
 
+void Client::prefetch_for_bytes(PrefetchStep step) const {
+  if (step == PrefetchStep::kObject) return prefetch(this, sizeof(*this));
+  connection_.prefetch(step);
+  if (step == PrefetchStep::kPointees) {
+    prefetch(route_.get(), sizeof(TopicRoute));
+    prefetch(key_.value().data(), 1);
+  } else if (route_) {
+    prefetch(route_->topic.data(), route_->topic.size());
+    prefetch(route_->prefix.bytes().data(), route_->prefix.bytes().size());
+  }
+}
+
+void Client::prefetch_for_answer(PrefetchStep step) const {
+  if (step == PrefetchStep::kObject) return prefetch(this, sizeof(*this));
+  connection_.prefetch(step);
+  if (step != PrefetchStep::kPointees) return;
+  prefetch(link_, kPrefetchedLink);
+  prefetch(output_.data(), 1);
+}
+
 void Client::on_publish(const mqtt::Publish& publish, mqtt::PublishId id) {
   FrontMetrics& metrics = broker_.ports_.metrics;
   (publish.qos == Qos::kAtMostOnce    ? metrics.received_qos0
@@ -229,7 +249,8 @@ void Client::answer_publish(mqtt::PublishId id, ReasonCode reason, std::string_v
   if (has_ended_) return;
   if (!is_open) {  // an MQTT 3 client, which cannot be told no
     if (link_ != nullptr) link_->close_soon();
-    return end(why, true);
+    // What could not be stored is no fault of the device, which sends it again when it is back.
+    return end(why, true, reason == ReasonCode::kUnspecifiedError ? Flaps::kNo : Flaps::kYes);
   }
   if (link_ == nullptr) return;
   link_->send_soon();

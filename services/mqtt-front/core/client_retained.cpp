@@ -41,8 +41,7 @@ std::string_view Client::keep_retained(const mqtt::Publish& publish) {
 }
 
 void Client::expect_retained(const mqtt::Publish& publish, mqtt::PublishId id) {
-  const bool is_for_kafka = route_ && route_->topic == publish.topic &&
-                            (is_ingested(route_->kind) || is_request(route_->kind));
+  const bool is_for_kafka = route_ && route_->topic == publish.topic && goes_to_kafka(route_->kind);
   rare().retaining.push_back({.id = id, .is_for_kafka = is_for_kafka});
   ++in_flight_;
   broker_.retain(tenant_of(key_),

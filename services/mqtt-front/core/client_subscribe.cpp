@@ -234,7 +234,7 @@ void Client::filter_done(const std::shared_ptr<FilterAnswers>& answers) {
   const bool was_full = !connection_.wants_bytes();
   if (!connection_.filters_done(answers->type, answers->packet_id, answers->reasons, output_)) {
     if (link_ != nullptr) link_->close_soon();
-    return end("packet_too_large", true);
+    return end("packet_too_large", true, Flaps::kYes);
   }
   for (const auto& [subscription, index] : answers->to_retained) {
     if (!mqtt::is_failure(answers->reasons[index])) send_retained(subscription);

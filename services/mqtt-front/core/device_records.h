@@ -23,6 +23,8 @@ struct RecordSource {
 bool is_ingested(ingest::TopicKind kind);
 /// Whether it becomes a `ShadowRequest`.
 bool is_request(ingest::TopicKind kind);
+/// Whether it becomes either of them.
+inline bool goes_to_kafka(ingest::TopicKind kind) { return is_ingested(kind) || is_request(kind); }
 
 /// What is the same for all messages on a topic of which is_ingested() is true.
 ingest::EnvelopePrefix envelope_prefix(const RecordSource& source, const ingest::TopicInfo& info,

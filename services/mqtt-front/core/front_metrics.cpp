@@ -22,7 +22,7 @@ FrontMetrics::FrontMetrics(Registry& r)
       ingested(r.counter("sluice_mqtt_ingested_total",
                          "Messages of devices that Kafka has acknowledged.")),
       not_stored(r.counter("sluice_mqtt_not_stored_total",
-                           "Messages that Kafka did not take in time; the client was told so.")),
+                           "Messages of devices that Kafka refused or did not take in time.")),
       stalled(r.counter("sluice_mqtt_stalled_total",
                         "Messages that waited because Kafka had no room for them.")),
       sent(r.counter("sluice_mqtt_sent_total", "PUBLISH packets to clients.")),

@@ -22,7 +22,7 @@ struct FrontMetrics {
   Counter received_qos0, received_qos1, received_qos2;
   Counter received_bytes;
   Counter ingested;    // records that Kafka has acknowledged
-  Counter not_stored;  // records that Kafka has not taken
+  Counter not_stored;  // messages of devices that Kafka has not taken
   Counter stalled;     // publishes that had to wait for room
   Counter sent;
   Counter given_on;             // messages of shared subscriptions, to another member

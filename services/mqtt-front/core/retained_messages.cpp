@@ -1,5 +1,7 @@
 #include "core/retained_messages.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace sluice::front {
@@ -12,6 +14,13 @@ constexpr std::size_t kRecordHead = 4;
 constexpr std::size_t kUnbounded = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
+
+std::string_view retained_refusal(const Error& error) {
+  constexpr std::array kBounds{kTenantRetainedMessages, kTenantRetainedBytes, kRetainedMessages,
+                               kRetainedBytes};
+  const auto* const bound = std::ranges::find(kBounds, std::string_view(error.reason()));
+  return bound == kBounds.end() ? kRetainedNotStored : *bound;
+}
 
 std::size_t retained_bytes(const mqtt::Message& stored) {
   return 2 * stored.topic.size() + kRecordHead + stored.payload.size() +

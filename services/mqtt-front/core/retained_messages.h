@@ -22,6 +22,10 @@ inline constexpr std::string_view kRetainedMessages = "retained_max_messages";
 inline constexpr std::string_view kRetainedBytes = "retained_max_bytes";
 inline constexpr std::string_view kTenantRetainedMessages = "retained_max_messages_per_tenant";
 inline constexpr std::string_view kTenantRetainedBytes = "retained_max_bytes_per_tenant";
+/// What a client is told when the store could not be reached.
+inline constexpr std::string_view kRetainedNotStored = "retained_not_stored";
+/// Why a message is not retained: one of these bounds, or kRetainedNotStored.
+std::string_view retained_refusal(const Error& error);
 
 /// The retained messages of every tenant, those of all fronts. Thread-safe.
 class RetainedMessages {

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <utility>
 
+#include <sluice/base/planted_bug.h>
+
 namespace sluice::front {
 namespace {
 
@@ -49,7 +51,8 @@ Strangers::Stranger Strangers::remove(Stranger& stranger) {
   return removed;
 }
 
-const Strangers::Stranger* Strangers::who_gives_way(std::uint64_t group, MonoTime now) const {
+const Strangers::Stranger* Strangers::who_gives_way(std::uint64_t group, MonoTime now,
+                                                    const QuietFor& quiet_for) {
   const auto largest = std::ranges::max_element(counts_);
   const auto crowd = static_cast<std::size_t>(largest - counts_.begin());
   if (*largest * kCrowdShare >= size() && *largest > 1 && index_of(group) != crowd) {
@@ -59,11 +62,17 @@ const Strangers::Stranger* Strangers::who_gives_way(std::uint64_t group, MonoTim
       if (found != list->end()) return &*found;
     }
   }
-  const auto waits_for = [now](const std::list<Stranger>& list, std::chrono::milliseconds limit) {
+  const auto waits_for = [now](std::list<Stranger>& list, std::chrono::milliseconds limit) {
     return !list.empty() && now - list.front().heard_at >= limit ? &list.front() : nullptr;
   };
-  const Stranger* const silent = waits_for(silent_, kFirstWord);
-  return silent != nullptr ? silent : waits_for(speaking_, kPatience);
+  if (const Stranger* const silent = waits_for(silent_, kFirstWord)) return silent;
+  while (Stranger* const quiet = waits_for(speaking_, kPatience)) {
+    if (quiet_for(*quiet) >= kPatience || SLUICE_PLANTED_BUG("front_overhears_half_records")) {
+      return quiet;
+    }
+    heard(*quiet, now);
+  }
+  return nullptr;
 }
 
 }  // namespace sluice::front

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <string>
 
@@ -36,6 +37,10 @@ class Strangers {
     std::list<Stranger>::iterator place{};
   };
 
+  /// How long ago the kernel last received something of it. Of a TLS record heard() is not said
+  /// before it is all there, and over narrow-band radio a client's certificates take seconds.
+  using QuietFor = std::function<std::chrono::milliseconds(const Stranger&)>;
+
   /// The pointer holds until remove().
   Stranger* add(Stranger stranger, MonoTime now);
   /// It said something.
@@ -49,8 +54,8 @@ class Strangers {
   /// order, the one who has waited longest of
   ///   a crowd, which is a group that has a quarter of the places, where the newcomer is of none
   ///   those who have not said a word for kFirstWord: clients speak first
-  ///   those of whom nothing was heard for kPatience.
-  const Stranger* who_gives_way(std::uint64_t group, MonoTime now) const;
+  ///   those of whom nothing was heard for kPatience, not even by the kernel.
+  const Stranger* who_gives_way(std::uint64_t group, MonoTime now, const QuietFor& quiet_for);
 
   std::size_t size() const { return silent_.size() + speaking_.size(); }
 

@@ -29,14 +29,20 @@ class StrangersTest : public ::testing::Test {
   void crowd_from_everywhere(std::uint64_t count) {
     for (std::uint64_t group = 1; group <= count; ++group) come_and_speak(group << 32);
   }
-  std::optional<int> who_gives_way(std::uint64_t group) const {
-    const auto* const loser = strangers.who_gives_way(group, clock.mono());
+  std::optional<int> who_gives_way(std::uint64_t group) {
+    const auto* const loser =
+        strangers.who_gives_way(group, clock.mono(), [this](const Strangers::Stranger& one) {
+          ++questions;
+          return one.fd == heard_by_kernel ? Strangers::kPatience - 1ms : Strangers::kPatience;
+        });
     return loser == nullptr ? std::nullopt : std::optional(loser->fd);
   }
 
   testing::SimClock clock;
   Strangers strangers;
   int next_fd = 0;
+  int heard_by_kernel = -1;
+  int questions = 0;  // to the kernel
 };
 
 TEST_F(StrangersTest, NobodyGivesWayWhileTheySpeak) {
@@ -64,6 +70,20 @@ TEST_F(StrangersTest, ThenWhoWasNotHeardForLongest) {
   EXPECT_EQ(who_gives_way(kHome), std::nullopt);
   clock.advance(1ms);
   EXPECT_EQ(who_gives_way(kHome), second);
+}
+
+TEST_F(StrangersTest, WhomTheKernelHeardIsNotQuiet) {
+  heard_by_kernel = come_and_speak(1).fd;
+  EXPECT_EQ(who_gives_way(kHome), std::nullopt);
+  EXPECT_EQ(questions, 0) << "a system call each";
+  clock.advance(Strangers::kPatience);
+  EXPECT_EQ(who_gives_way(kHome), std::nullopt);
+  EXPECT_EQ(who_gives_way(kHome), std::nullopt);
+  EXPECT_EQ(questions, 1);
+  clock.advance(Strangers::kPatience);
+  const int quiet = come_and_speak(2).fd;
+  clock.advance(Strangers::kPatience);
+  EXPECT_EQ(who_gives_way(kHome), quiet);
 }
 
 TEST_F(StrangersTest, ACrowdGivesWayToOthersEvenIfItSpeaks) {

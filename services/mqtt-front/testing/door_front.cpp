@@ -99,6 +99,7 @@ struct DoorFront::Shared {
   bool holds_claims = false;
   std::map<SessionKey, SessionStore::Place> places{};
   std::atomic<std::size_t> enqueued{0};
+  std::atomic<bool> refuses_deliveries{false};
 };
 
 struct DoorFront::Loop final : private SessionStore, private Authenticator {
@@ -171,7 +172,7 @@ struct DoorFront::Loop final : private SessionStore, private Authenticator {
   }
 
   // SessionStore
-  bool is_durable() const override { return false; }
+  bool is_durable() const override { return shared.refuses_deliveries; }
   void claim(const SessionKey&, ClaimRequest, Done<ClaimOutcome> done) override {
     const auto finish = [this](Done<ClaimOutcome> claimed) {
       answer(std::move(claimed), Result<ClaimOutcome>({.claim = {.epoch = Epoch(++epoch)}}));
@@ -199,7 +200,7 @@ struct DoorFront::Loop final : private SessionStore, private Authenticator {
     answer(std::move(done), Result<>());
   }
   void put_delivery(const SessionKey&, Epoch, const mqtt::Delivery&, Done<void> done) override {
-    answer(std::move(done), Result<>());
+    answer(std::move(done), Result<>(fail(ErrorCode::kUnavailable, "no store")));
   }
   void update_delivery(const SessionKey&, Epoch, const mqtt::Delivery&) override {}
   void remove_delivery(const SessionKey&, Epoch, std::uint64_t) override {}
@@ -309,6 +310,8 @@ void DoorFront::place(const SessionKey& key, SessionStore::Place place) {
   shared_->places[key] = std::move(place);
 }
 
+void DoorFront::refuse_deliveries() { shared_->refuses_deliveries = true; }
+
 void DoorFront::hold_claims() {
   const std::lock_guard lock(shared_->mutex);
   shared_->holds_claims = true;
@@ -329,13 +332,15 @@ std::size_t DoorFront::loop_of(std::string_view device) const {
   return front::loop_of(key_of(device), loops_.size());
 }
 
-void DoorFront::connect(const std::string& device) {
+void DoorFront::connect(const std::string& device, const Hello& hello) {
   mqtt::Output bytes;
   const std::string token = "token";
-  mqtt::encode(
-      mqtt::Connect{
-          .client_id = device, .user_name = device, .password = std::as_bytes(std::span(token))},
-      bytes);
+  mqtt::encode(mqtt::Connect{.client_id = device,
+                             .user_name = device,
+                             .password = std::as_bytes(std::span(token)),
+                             .session_expiry_seconds = hello.session_expiry_seconds,
+                             .receive_maximum = hello.receive_maximum},
+               bytes);
   Loop& loop = *loops_[loop_of(device)];
   const auto say = [&](const mqtt::Output& said) {
     ask<int>(loop_of(device), [&](Broker& broker) {

@@ -4,6 +4,7 @@
 #include "ports.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <memory>
@@ -55,10 +56,19 @@ class DoorFront {
   void hold_claims();
   void finish_claims();
 
+  /// From now on the store outlives the process and takes no message: for devices that connect
+  /// then.
+  void refuse_deliveries();
+
   static SessionKey key_of(std::string_view device) { return session_key("acme", device); }
   std::size_t loop_of(std::string_view device) const;
+  struct Hello {
+    std::uint32_t session_expiry_seconds = 0;
+    std::uint16_t receive_maximum = 100;
+  };
   /// Connects the device, which subscribes to its own commands.
-  void connect(const std::string& device);
+  void connect(const std::string& device) { connect(device, Hello()); }
+  void connect(const std::string& device, const Hello& hello);
   bool is_connected(const std::string& device);
   /// Whether the device was sent something that holds the text.
   bool was_sent(const std::string& device, std::string_view text);

@@ -321,6 +321,10 @@ void FakeNeighbours::release(const SessionStore::Owned&, const SessionKey& key, 
     if (!holds_sessions) {
       return done(fail(Error(ErrorCode::kFailedPrecondition, "not held").with_reason("not_held")));
     }
+    if (is_busy) {
+      return done(fail(Error(ErrorCode::kFailedPrecondition, "not stored yet")
+                           .with_reason(std::string(kSessionBusy))));
+    }
     done({});
   });
 }

@@ -164,6 +164,7 @@ class FakeNeighbours final : public Neighbours {
   std::vector<SessionKey> released{};
   std::function<void(const SessionKey&)> on_release{};  // what the other front does
   bool holds_sessions = true;  // the other front; false: it says that it holds none
+  bool is_busy = false;        // there the session waits for Kafka
 
  private:
   Tasks& tasks_;

@@ -187,6 +187,9 @@ TEST_P(SessionStoreContract, MakesRoomInAQueueOfWhatHasExpired) {
   EXPECT_EQ(payloads[0], "sent") << "what was sent has to be completed";
   EXPECT_EQ(payloads[1], "lasts");
   EXPECT_EQ(payloads[2], "fresh");
+  Counter dropped = two->metrics().counter(
+      "sluice_mqtt_dropped_total", "Messages not passed on, by reason.", {{"reason", "expired"}});
+  EXPECT_EQ(dropped.value(), static_cast<std::uint64_t>(config.max_queued - 2));
 }
 
 TEST_P(SessionStoreContract, EndsASessionWhoseExpiryIsOver) {

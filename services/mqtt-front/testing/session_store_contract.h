@@ -16,6 +16,8 @@
 #include <thread>
 #include <vector>
 
+#include <sluice/metrics/metrics.h>
+
 #include <gtest/gtest.h>
 
 /// What every SessionStore must do. The test program of each links it and says
@@ -82,6 +84,8 @@ class FrontUnderTest {
   virtual SessionStore& store() = 0;
   virtual const FrontId& id() const = 0;
   virtual TestLoop& loop() = 0;
+  /// Of the store: its own, or all fronts' together.
+  virtual Registry& metrics() = 0;
   RecordingListener& listener() { return listener_; }
   /// Whether the front has heard of what it retains when that is answered: durable stores see to
   /// it.

@@ -7,6 +7,16 @@
 
 // What all fronts have: who ends with what, and how much of it there may be.
 namespace sluice::front::testing {
+namespace {
+
+/// Empty where there was room.
+std::string bound_named_by(const Result<>& put) {
+  if (put) return "";
+  EXPECT_EQ(put.error().code(), ErrorCode::kResourceExhausted);
+  return put.error().reason();
+}
+
+}  // namespace
 
 TEST_P(SessionStoreContract, TellsWhoRetainsAMessageBeforeItsAnswer) {
   for (int i = 0; i < 50; ++i) {
@@ -54,11 +64,7 @@ TEST_P(SessionStoreContract, HasEveryFrontEndWithTheSameRetainedMessage) {
 
 TEST_P(SessionStoreContract, BoundsTheRetainedMessagesOfATenantAndOfAll) {
   const auto refusal = [&](const std::string& topic, const std::string& payload) {
-    const auto put = retain(*one, topic, payload);
-    if (!put) {
-      EXPECT_EQ(put.error().code(), ErrorCode::kResourceExhausted);
-    }
-    return put ? "" : put.error().reason();
+    return bound_named_by(retain(*one, topic, payload));
   };
   for (std::int64_t i = 0; i < config.max_tenant_retained; ++i) {
     ASSERT_EQ(refusal(std::format("blue/{}", i), "x"), "");
@@ -88,13 +94,9 @@ TEST_P(SessionStoreContract, BoundsTheRetainedMessagesOfATenantAndOfAll) {
 TEST_P(SessionStoreContract, BoundsTheWideSubscriptionsOfATenantAndOfAll) {
   const auto refusal = [&](const std::string& session, const std::string& filter) {
     const StoredSubscription subscription{.filter = filter};
-    const auto put = wait_for<void>(one->loop(), [&](Done<void> done) {
+    return bound_named_by(wait_for<void>(one->loop(), [&](Done<void> done) {
       one->store().put_wide(SessionKey(session), Epoch(1), subscription, std::move(done));
-    });
-    if (!put) {
-      EXPECT_EQ(put.error().code(), ErrorCode::kResourceExhausted);
-    }
-    return put ? "" : put.error().reason();
+    }));
   };
   for (std::int64_t i = 0; i < config.max_tenant_wide_subscriptions; ++i) {
     ASSERT_EQ(refusal(std::format("blue/d{}", i), "a/+"), "");

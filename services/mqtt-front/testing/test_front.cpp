@@ -307,6 +307,14 @@ void TestFront::add_device(const std::string& device, const std::vector<AccessRu
   authenticator.identities["press-" + device] = shared;
 }
 
+void TestFront::revoke(const std::string& device) {
+  broker->on_change({.scope = DeviceChange::Scope::kDevice,
+                     .tenant = "blue",
+                     .name = device,
+                     .revision = 9,
+                     .end_reason = "device_revoked"});
+}
+
 void TestFront::settle() {
   for (int round = 0; round < 3; ++round) {
     tasks.run();

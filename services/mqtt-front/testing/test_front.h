@@ -104,6 +104,8 @@ class TestFront {
   /// `rules` add.
   void add_device(const std::string& device, const std::vector<AccessRule>& rules = {},
                   const DeviceLimits& limits = {});
+  /// The registry says that the device may not be connected any more.
+  void revoke(const std::string& device);
   /// Lets all answers come and all output leave.
   void settle();
   /// Kafka answers for all records it was given and has not answered yet.

@@ -53,6 +53,8 @@ class MqttClient {
   std::string upgrade(const std::string& path);
   /// Sends bytes as they are, below WebSocket; false when the connection is gone.
   bool send_raw(std::string_view bytes) { return wire_.write(bytes); }
+  /// The same below TLS, too.
+  bool send_below_tls(std::string_view bytes) { return wire_.write_below_tls(bytes); }
   /// Sends bytes of MQTT, over WebSocket in one frame.
   bool send_mqtt(std::string_view bytes);
   /// Everything that comes until the connection ends, below WebSocket.

@@ -8,10 +8,12 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <sluice/testing/environment.h>
@@ -27,6 +29,7 @@ using mqtt::PacketType;
 using mqtt::Qos;
 using mqtt::ReasonCode;
 using sluice::testing::eventually;
+using Payloads = std::vector<std::string>;
 
 /// How long what is stopped stays so, beyond what the test needs to see it:
 /// SLUICE_TEST_OUTAGE_SECONDS, nothing unless it is given.
@@ -199,8 +202,6 @@ TEST_F(Outage, ARestartOfRedisUnderLoadLosesNothingAcknowledged) {
       [&] { return front->client().connect(device.session()).reason == ReasonCode::kSuccess; }));
 }
 
-using Payloads = std::vector<std::string>;
-
 TEST_F(Outage, APublishOfQos2CutOffWhileRedisWasAwayIsThereOnce) {
   EXPECT_EQ(records_of_a_publish_cut_off(false), (Payloads{"once", "after"}));
 }
@@ -212,6 +213,128 @@ TEST_F(Outage, APublishOfQos2CutOffWhileRedisWasAwayIsThereOnceAlsoByWayOfAnothe
 TEST_F(Outage, ASecondRecordOfAPublishThatWasCutOffWouldBeSeen) {
   const Environment bug{{"SLUICE_PLANTED_BUG", "front_forgets_unsaved_ids"}};
   EXPECT_EQ(records_of_a_publish_cut_off(false, bug), (Payloads{"once", "once", "after"}));
+}
+
+// A device that was cut off with a QoS 2 publish under way and comes back to another front.
+TEST_F(Outage, ADeviceIsToldThatItsSessionWaitsForKafkaOnAnotherFront) {
+  KafkaRelay relay(broker());
+  const auto stalled = platform.start_front({{"SLUICE_KAFKA_BROKERS", relay.address()},
+                                             {"SLUICE_KAFKA_PRODUCER_DELIVERY_TIMEOUT", "60s"}});
+  const auto other = platform.start_front();
+  const Device device = platform.make_device();
+  const MqttClient::Options session = device.session(600, false);
+  {
+    MqttClient client = stalled->client();
+    ASSERT_EQ(client.connect(session).reason, ReasonCode::kSuccess);
+    relay.proxy().freeze();
+    client.send_publish(device.telemetry(), "once", Qos::kExactlyOnce, 9);
+    client.send_ping();
+    client.expect(PacketType::kPingresp);
+  }
+  const Received refused = other->client().connect(session);
+  EXPECT_EQ(refused.reason, ReasonCode::kServerBusy);
+  EXPECT_EQ(refused.reason_string, "session_busy");
+  EXPECT_GE(other->metric(R"(sluice_mqtt_peer_releases_failed_total{cause="session_busy"})"), 1);
+  relay.proxy().thaw();
+  std::optional<MqttClient> client;
+  EXPECT_TRUE(eventually([&] {
+    client.emplace(other->client());
+    return client->connect(session).session_present;
+  }));
+  client->send_publish(device.telemetry(), "once", Qos::kExactlyOnce, 9, true);
+  EXPECT_EQ(client->expect(PacketType::kPubrec).packet_id, 9);
+  EXPECT_EQ(TelemetryLog(platform.kafka_namespace()).payloads_of(device.id), Payloads{"once"});
+}
+
+/// The status and the last words of a front of four loops whose Kafka is down when it is told to
+/// end.
+std::pair<std::optional<int>, std::string> end_without_kafka(Platform& platform,
+                                                             const std::string& broker,
+                                                             Environment settings = {}) {
+  KafkaRelay relay(broker);
+  settings.merge(Environment{{"SLUICE_KAFKA_BROKERS", relay.address()},
+                             {"SLUICE_KAFKA_PRODUCER_DELIVERY_TIMEOUT", "5m"},
+                             {"SLUICE_SHUTDOWN_GRACE", "12s"},
+                             {"SLUICE_LOOPS", "4"}});
+  const auto front = platform.start_front(settings);
+  std::vector<MqttClient> clients;
+  std::vector<Device> devices;
+  for (int i = 0; i < 24; ++i) {  // on each loop some
+    devices.push_back(platform.make_device());
+    clients.push_back(front->client());
+    EXPECT_EQ(clients.back().connect(devices.back().session()).reason, ReasonCode::kSuccess);
+  }
+  relay.proxy().freeze();
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    clients[i].send_publish(devices[i].telemetry(), "unanswered", Qos::kExactlyOnce, 1);
+  }
+  front->process().signal(SIGTERM);
+  const auto status = front->process().wait(30s);
+  return {status ? status->code : std::nullopt, front->process().output()};
+}
+
+// The loops share what time there is. With as much for each the process would end itself as one
+// that hangs.
+TEST_F(Outage, SigtermEndsAFrontWhoseKafkaIsDown) {
+  const auto [status, output] = end_without_kafka(platform, broker());
+  EXPECT_EQ(status, 0) << output;
+  EXPECT_TRUE(output.contains("records_not_flushed")) << "or nothing was tested";
+  EXPECT_TRUE(output.contains("sessions_not_settled"));
+}
+
+TEST_F(Outage, AFrontThatOutlivesItsGraceWouldBeSeen) {
+  constexpr int kHung = 3;
+  const Environment bug{{"SLUICE_PLANTED_BUG", "front_flushes_loop_by_loop"}};
+  EXPECT_EQ(end_without_kafka(platform, broker(), bug).first, kHung);
+}
+
+/// What Kafka holds of a device whose front was told to end while Kafka had not answered for a QoS
+/// 2 publish, and which sent it again to another front. `thaw_when`: whether Kafka may answer now.
+Payloads records_of_a_publish_at_a_front_that_ends(Platform& platform, const std::string& broker,
+                                                   const Environment& settings,
+                                                   const std::function<bool(Front&)>& thaw_when) {
+  KafkaRelay relay(broker);
+  Environment stalled{{"SLUICE_KAFKA_BROKERS", relay.address()}};
+  stalled.insert(settings.begin(), settings.end());
+  const auto front = platform.start_front(stalled);
+  const auto next = platform.start_front();
+  const Device device = platform.make_device();
+  const MqttClient::Options session = device.session(600, false);
+  {
+    MqttClient client = front->client();
+    EXPECT_EQ(client.connect(session).reason, ReasonCode::kSuccess);
+    relay.proxy().freeze();
+    client.send_publish(device.telemetry(), "once", Qos::kExactlyOnce, 9);
+    client.send_ping();
+    client.expect(PacketType::kPingresp);
+    front->process().signal(SIGTERM);
+    EXPECT_EQ(client.expect(PacketType::kDisconnect).reason, ReasonCode::kUseAnotherServer);
+  }
+  EXPECT_TRUE(eventually([&] { return thaw_when(*front); }));
+  relay.proxy().thaw();
+  const auto status = front->process().wait(15s);
+  EXPECT_TRUE(status && status->code == 0) << front->process().output();
+  std::optional<MqttClient> client;
+  EXPECT_TRUE(eventually([&] {
+    client.emplace(next->client());
+    return client->connect(session).session_present;
+  }));
+  client->send_publish(device.telemetry(), "once", Qos::kExactlyOnce, 9, true);
+  EXPECT_EQ(client->expect(PacketType::kPubrec).packet_id, 9);
+  return TelemetryLog(platform.kafka_namespace()).payloads_of(device.id);
+}
+
+TEST_F(Outage, SigtermLetsGoOfASessionWhenKafkaHasAnsweredForIt) {
+  EXPECT_EQ(records_of_a_publish_at_a_front_that_ends(platform, broker(), {},
+                                                      [](Front&) { return true; }),
+            Payloads{"once"});
+}
+
+TEST_F(Outage, AFrontThatEndsBeforeKafkaHasAnsweredWouldBeSeen) {
+  const Environment bug{{"SLUICE_PLANTED_BUG", "front_leaves_qos2_half_done"}};
+  const auto stops = [](Front& front) { return front.process().output().contains("stopping"); };
+  EXPECT_EQ(records_of_a_publish_at_a_front_that_ends(platform, broker(), bug, stops),
+            (Payloads{"once", "once"}));
 }
 
 TEST_F(Outage, SigtermSendsClientsElsewhereAndLosesNothingAcknowledged) {

@@ -131,7 +131,7 @@ class Sessions : public ::testing::Test {
     MqttClient old = frozen->client();
     EXPECT_TRUE(old.connect(device.session(kExpirySeconds, false)).session_present);
 
-    frozen->process().signal(SIGSTOP);
+    frozen->process().freeze();
     // Waits in the kernel for the front to go on.
     old.send_publish(device.telemetry(), "to the frozen one", Qos::kAtLeastOnce, 1);
     MqttClient client = other->client();

@@ -39,6 +39,12 @@ class SharedSubscriptions : public ::testing::Test {
     }
     return client;
   }
+  /// The first device, whose session is then kept for so long.
+  void come_and_leave(std::uint32_t expiry_seconds) {
+    MqttClient leaving = member(*one, first, expiry_seconds);
+    leaving.send_disconnect();
+    ASSERT_TRUE(leaving.wait_closed());
+  }
   /// Until the first front knows what the member has subscribed to.
   void wait_until_known(MqttClient& client, const Device& device) {
     EXPECT_TRUE(eventually([&] {
@@ -84,11 +90,7 @@ TEST_F(SharedSubscriptions, GiveOnWhatAMemberHadNotAcknowledgedWhenItLeaves) {
 }
 
 TEST_F(SharedSubscriptions, GiveOnWhatWaitedForAMemberWhoseSessionExpires) {
-  {
-    MqttClient leaving = member(*one, first, 2);
-    leaving.send_disconnect();
-    ASSERT_TRUE(leaving.wait_closed());
-  }
+  come_and_leave(2);
   EXPECT_EQ(publisher.publish(open_jobs(), "job").reason, ReasonCode::kSuccess);
   MqttClient staying = member(*other, second, 0);
   EXPECT_EQ(staying.expect(PacketType::kPublish).payload, "job");
@@ -96,11 +98,7 @@ TEST_F(SharedSubscriptions, GiveOnWhatWaitedForAMemberWhoseSessionExpires) {
 }
 
 TEST_F(SharedSubscriptions, GiveOnWhatWaitedForAMemberThatStartsClean) {
-  {
-    MqttClient leaving = member(*one, first, 600);
-    leaving.send_disconnect();
-    ASSERT_TRUE(leaving.wait_closed());
-  }
+  come_and_leave(600);
   EXPECT_EQ(publisher.publish(open_jobs(), "job").reason, ReasonCode::kSuccess);
   MqttClient staying = member(*other, second, 0);
   wait_until_known(staying, second);

@@ -106,6 +106,11 @@ bool Wire::write(std::string_view bytes) {
   return true;
 }
 
+bool Wire::write_below_tls(std::string_view bytes) {
+  const ssize_t sent = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(bytes.size());
+}
+
 std::ptrdiff_t Wire::read(std::span<char> into, Time deadline) {
   if (!tls_) {
     if (!wait_for(fd(), POLLIN, deadline)) return -1;

@@ -28,6 +28,8 @@ class Wire {
 
   /// Everything, however long it takes; false when the connection is gone.
   bool write(std::string_view bytes);
+  /// The same past TLS: bytes that are no record, or not all of one.
+  bool write_below_tls(std::string_view bytes);
   /// What there is, at least a byte; 0 at the end of the connection, -1 when nothing comes until
   /// the deadline.
   std::ptrdiff_t read(std::span<char> into, Time deadline);

@@ -70,6 +70,12 @@ class Script {
            Client::Callback done) const;
   Result<Reply> call(Client& client, std::vector<std::string> keys,
                      std::vector<std::string> arguments) const;
+  struct Call {
+    std::vector<std::string> keys{};
+    std::vector<std::string> arguments{};
+  };
+  /// All of them in one pipeline, answers in the same order. Waits, as Client::call_all() does.
+  std::vector<Result<Reply>> call_all(Client& client, std::vector<Call> calls) const;
 
  private:
   std::string source_;

@@ -1,4 +1,4 @@
-#include "adapters/front_options.h"
+#include "adapters/descriptor_limit.h"
 
 #include <gtest/gtest.h>
 
