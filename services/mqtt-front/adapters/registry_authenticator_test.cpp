@@ -1,4 +1,4 @@
-#include "adapters/registry_authenticator.h"
+#include "adapters/registry_under_test.h"
 
 #include <condition_variable>
 #include <deque>
@@ -6,11 +6,7 @@
 #include <mutex>
 
 #include <sluice/device/v1/device_registry.grpc.pb.h>
-#include <sluice/grpc/config.h>
 #include <sluice/grpc/raw.h>
-#include <sluice/grpc/server.h>
-#include <sluice/testing/captured_log.h>
-#include <sluice/testing/sim_clock.h>
 
 #include <gtest/gtest.h>
 
@@ -20,8 +16,6 @@ namespace {
 namespace proto = ::sluice::device::v1;
 using namespace std::chrono_literals;
 using Scope = DeviceChange::Scope;
-
-constexpr auto kDeadline = 60s;
 
 proto::AuthenticateResponse answer_of(std::int64_t revision, std::int64_t class_revision = 1) {
   proto::AuthenticateResponse answer;
@@ -90,67 +84,26 @@ class SlowRegistry final : public proto::DeviceRegistryService::CallbackService 
   std::deque<proto::AuthenticateResponse> answers_;
 };
 
-class RegistryAuthenticatorTest : public ::testing::Test {
+class RegistryAuthenticatorTest : public AskingARegistry {
  protected:
   RegistryAuthenticatorTest() {
-    Settings settings;
-    rpc::ServerConfig server_config;
-    rpc::ClientConfig client_config;
-    server_config.declare(settings);
-    client_config.declare(settings, "device-registry");
-    EXPECT_TRUE(
-        settings.load("grpc_listen: 127.0.0.1:0\ndevice_registry_address: 127.0.0.1:1\n", {}));
-    server_ = std::make_unique<rpc::Server>(server_config, crypto::TlsIdentity(), clock_, random_,
-                                            log_, registry_);
     slow_ = std::make_unique<SlowRegistry>(*server_);
-    EXPECT_TRUE(server_->start());
-    client_config.address = server_->address();
-    client_config.timeout = kDeadline;
-    channel_ =
-        *rpc::Channel::open(client_config, crypto::TlsIdentity(), clock_, random_, log_, registry_);
-    authenticator_ = std::make_unique<RegistryAuthenticator>(
-        RegistryAuthenticator::Patience{.unknown = kDeadline, .known = kDeadline, .behind = 1ms},
-        *channel_, cache_, revoked_, IdentityOptions{.topics = topics_}, time_, random_, registry_);
-    handle_ = authenticator_->for_loop([](std::move_only_function<void()> task) { task(); });
-  }
-  ~RegistryAuthenticatorTest() override {
-    channel_->stop();
-    server_->stop();
+    start();
   }
 
-  std::future<Result<Authenticator::Verdict>> ask() {
+  Answer ask() {
     proto::AuthenticateRequest question;
     question.set_token("secret");
     return ask(std::move(question));
   }
-  std::future<Result<Authenticator::Verdict>> ask(proto::AuthenticateRequest question) {
-    auto promise = std::make_shared<std::promise<Result<Authenticator::Verdict>>>();
-    handle_->authenticate(std::move(question), [promise](Result<Authenticator::Verdict> verdict) {
-      promise->set_value(std::move(verdict));
-    });
-    return promise->get_future();
-  }
-  static std::int64_t revision_in(std::future<Result<Authenticator::Verdict>>& answer) {
+  using AskingARegistry::ask;
+  static std::int64_t revision_in(Answer& answer) {
     if (answer.wait_for(kDeadline) != std::future_status::ready) return -1;
     const auto verdict = answer.get();
     return verdict && verdict->identity ? verdict->identity->revision : 0;
   }
 
-  SystemClock clock_;
-  sluice::testing::SimClock time_;
-  SystemRandom random_;
-  Registry registry_;
-  std::shared_ptr<sluice::testing::CapturedLog> lines_ =
-      std::make_shared<sluice::testing::CapturedLog>();
-  Logger log_ = lines_->logger("test", clock_);
-  ingest::TopicMap topics_;
-  IdentityCache cache_{IdentityCache::Settings{}};
-  RevokedCertificates revoked_{clock_};
-  std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<SlowRegistry> slow_;
-  std::unique_ptr<rpc::Channel> channel_;
-  std::unique_ptr<RegistryAuthenticator> authenticator_;
-  std::unique_ptr<Authenticator> handle_;
 };
 
 TEST_F(RegistryAuthenticatorTest, AsksAgainWhenAChangeCrossesTheAnswer) {
@@ -217,7 +170,7 @@ TEST_F(RegistryAuthenticatorTest, LetsAKnownDeviceInWhenTheRegistryHangs) {
   time_.advance(2s);
   RegistryAuthenticator brief({.unknown = kDeadline, .known = 20ms, .behind = 1ms}, *channel_,
                               cache_, revoked_, IdentityOptions{.topics = topics_}, time_, random_,
-                              registry_);
+                              metrics_);
   handle_ = brief.for_loop([](std::move_only_function<void()> task) { task(); });
   for (int i = 0; i < 2; ++i) {
     auto later = ask();

@@ -1,6 +1,6 @@
 // Many devices at once, between the front and a registry: what one call carries is in
 // core/question_batches_test.cpp.
-#include "adapters/registry_authenticator.h"
+#include "adapters/registry_under_test.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -10,11 +10,7 @@
 #include <mutex>
 
 #include <sluice/device/v1/device_registry.grpc.pb.h>
-#include <sluice/grpc/config.h>
 #include <sluice/grpc/raw.h>
-#include <sluice/grpc/server.h>
-#include <sluice/testing/captured_log.h>
-#include <sluice/testing/sim_clock.h>
 
 #include <gtest/gtest.h>
 
@@ -24,7 +20,6 @@ namespace {
 namespace proto = ::sluice::device::v1;
 using namespace std::chrono_literals;
 
-constexpr auto kDeadline = 60s;
 constexpr int kCallsAtOnce = 4;  // QuestionBatches::Limits::calls
 
 /// A registry where each token is that of the device of its name. Single questions wait until the
@@ -116,43 +111,19 @@ class CrowdedRegistry final : public proto::DeviceRegistryService::CallbackServi
   bool is_open_ = false;
 };
 
-class RegistryBatchesTest : public ::testing::Test {
+class RegistryBatchesTest : public AskingARegistry {
  protected:
-  using Verdicts = std::map<std::string, std::future<Result<Authenticator::Verdict>>>;
+  using Verdicts = std::map<std::string, Answer>;
 
   explicit RegistryBatchesTest(bool knows_many = true) {
-    Settings settings;
-    rpc::ServerConfig server_config;
-    rpc::ClientConfig client_config;
-    server_config.declare(settings);
-    client_config.declare(settings, "device-registry");
-    EXPECT_TRUE(
-        settings.load("grpc_listen: 127.0.0.1:0\ndevice_registry_address: 127.0.0.1:1\n", {}));
-    server_ = std::make_unique<rpc::Server>(server_config, crypto::TlsIdentity(), clock_, random_,
-                                            log_, metrics_);
     registry_ = std::make_unique<CrowdedRegistry>(*server_, knows_many);
-    EXPECT_TRUE(server_->start());
-    client_config.address = server_->address();
-    channel_ =
-        *rpc::Channel::open(client_config, crypto::TlsIdentity(), clock_, random_, log_, metrics_);
-    authenticator_ = std::make_unique<RegistryAuthenticator>(
-        RegistryAuthenticator::Patience{.unknown = kDeadline, .known = kDeadline, .behind = 1ms},
-        *channel_, cache_, revoked_, IdentityOptions{.topics = topics_}, time_, random_, metrics_);
-    handle_ = authenticator_->for_loop([](std::move_only_function<void()> task) { task(); });
-  }
-  ~RegistryBatchesTest() override {
-    channel_->stop();
-    server_->stop();
+    start();
   }
 
   void ask(const std::string& token) {
     proto::AuthenticateRequest question;
     question.set_token(token);
-    auto promise = std::make_shared<std::promise<Result<Authenticator::Verdict>>>();
-    verdicts_[token] = promise->get_future();
-    handle_->authenticate(std::move(question), [promise](Result<Authenticator::Verdict> verdict) {
-      promise->set_value(std::move(verdict));
-    });
+    verdicts_[token] = AskingARegistry::ask(std::move(question));
   }
   /// As many single questions as may be under way, and the devices d0 to d9 that wait for them.
   void ask_a_crowd() {
@@ -175,21 +146,7 @@ class RegistryBatchesTest : public ::testing::Test {
         .value();
   }
 
-  SystemClock clock_;
-  sluice::testing::SimClock time_;
-  SystemRandom random_;
-  Registry metrics_;
-  std::shared_ptr<sluice::testing::CapturedLog> lines_ =
-      std::make_shared<sluice::testing::CapturedLog>();
-  Logger log_ = lines_->logger("test", clock_);
-  ingest::TopicMap topics_;
-  IdentityCache cache_{IdentityCache::Settings{}};
-  RevokedCertificates revoked_{clock_};
-  std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<CrowdedRegistry> registry_;
-  std::unique_ptr<rpc::Channel> channel_;
-  std::unique_ptr<RegistryAuthenticator> authenticator_;
-  std::unique_ptr<Authenticator> handle_;
   Verdicts verdicts_;
 };
 
